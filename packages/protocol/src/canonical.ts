@@ -1,0 +1,56 @@
+/** One text for all JSON values that are equal as parsed JSON: keys sorted, no spaces; `omit` names keys of the top object to leave out. */
+export function canonicalJson(value: unknown, omit?: string): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null'
+  if (Array.isArray(value)) return `[${value.map(item => canonicalJson(item)).join(',')}]`
+  const raw = rawNumber(value)
+  if (raw !== undefined) return raw
+  const keys = Object.keys(value).sort()
+  const parts: string[] = []
+  for (const key of keys) {
+    const item = (value as Record<string, unknown>)[key]
+    if (key === omit || item === undefined) continue
+    parts.push(`${JSON.stringify(key)}:${canonicalJson(item)}`)
+  }
+  return `{${parts.join(',')}}`
+}
+
+/** Additions of ES2025 that TypeScript's es2024 library does not know. */
+interface RawJson {
+  rawJSON?(text: string): unknown
+  isRawJSON?(value: unknown): boolean
+}
+const json = JSON as unknown as RawJson
+
+const rawNumber = (value: object): string | undefined => (json.isRawJSON?.(value) ? (value as { rawJSON: string }).rawJSON : undefined)
+
+/** A number whose digits a double may not hold: 16 or more of them, or an exponent. */
+const RISKY_NUMBER = /\d{16}|\d[eE]/
+
+/**
+ * Parses JSON so that `JSON.stringify` gives every number back as it was written, 64-bit integers too
+ * (on engines without `JSON.rawJSON`, doubles as usual). Throws SyntaxError.
+ */
+export function parseLossless(text: string): unknown {
+  if (!json.rawJSON || !RISKY_NUMBER.test(text)) return JSON.parse(text)
+  const keep = (_key: string, value: unknown, context?: { source?: string }): unknown => {
+    if (typeof value !== 'number' || context?.source === undefined) return value
+    if (Number.isSafeInteger(value)) return value
+    return String(value) === context.source ? value : json.rawJSON?.(context.source)
+  }
+  return JSON.parse(text, keep as (key: string, value: unknown) => unknown)
+}
+
+/** True when objects and arrays are nested deeper than `max`; walks without recursion. */
+export function deeperThan(value: unknown, max: number): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    const next: unknown[] = []
+    for (const item of level) {
+      if (item === null || typeof item !== 'object') continue
+      if (depth >= max) return true
+      for (const child of Array.isArray(item) ? item : Object.values(item)) if (child !== null && typeof child === 'object') next.push(child)
+    }
+    level = next
+  }
+  return false
+}
