@@ -1,14 +1,16 @@
 /** The web platform's parts that pure packages use and every runtime has; the packages know neither DOM nor Node. */
 export {}
 
+interface Encoder {
+  encode(text?: string): Uint8Array<ArrayBuffer>
+}
+interface Decoder {
+  decode(bytes?: Uint8Array, options?: { stream?: boolean }): string
+}
+
 declare global {
-  class TextEncoder {
-    encode(text?: string): Uint8Array<ArrayBuffer>
-  }
-  class TextDecoder {
-    constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean })
-    decode(bytes?: Uint8Array, options?: { stream?: boolean }): string
-  }
+  var TextEncoder: { new (): Encoder }
+  var TextDecoder: { new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): Decoder }
   interface AbortSignal {
     readonly aborted: boolean
     readonly reason: unknown
