@@ -1,4 +1,5 @@
-import type { Chunk, Control, CreateSession, Cursor, HoldfastError, Limits, Mode, PatchSession, Session } from '@holdfast/protocol'
+import type { Chunk, Control, Cursor, HoldfastError, Limits, Mode, Session } from '@holdfast/protocol'
+import type { Counters } from './context.ts'
 import type { BlobInfo } from './ports.ts'
 
 export const SCOPES = ['read', 'write', 'produce', 'exec', 'admin'] as const
@@ -75,38 +76,37 @@ export interface InputMessage {
   readonly type: string
   readonly id?: string
   readonly clientId?: string
+  readonly traceId?: string
   readonly payload: unknown
-}
-
-export interface Page {
-  readonly texts: readonly Chunk[]
 }
 
 /** The whole product, with no network. Every method rejects with HoldfastError and nothing else. */
 export interface Engine {
   readonly epoch: string
   readonly limits: Limits
-  createSession(principal: Principal, body: CreateSession, options?: { readonly idempotencyKey?: string; readonly digestOf?: unknown }): Promise<{ session: Session; created: boolean }>
+  createSession(principal: Principal, body: unknown, options?: { readonly idempotencyKey?: string }): Promise<{ session: Session; created: boolean }>
   getSession(principal: Principal, id: string, options?: { readonly onMissing?: 'error' | 'new' }): Promise<Session>
   listSessions(principal: Principal, query: { kind?: string; status?: string; limit?: number; page?: string }): Promise<{ sessions: Session[]; next_page: string | null }>
-  patchSession(principal: Principal, id: string, patch: PatchSession): Promise<Session>
+  patchSession(principal: Principal, id: string, patch: unknown): Promise<Session>
   deleteSession(principal: Principal, id: string, children: 'keep' | 'delete'): Promise<void>
   status(principal: Principal, id: string): Promise<{ status: string; state: string | null }>
   result(principal: Principal, id: string, partial: boolean): Promise<string>
   /** Items as a producer sent them; all or nothing. */
   appendEvents(principal: Principal, id: string, items: readonly unknown[], options?: { readonly idempotencyKey?: string; readonly clientId?: string; readonly traceId?: string }): Promise<AppendResult>
   input(principal: Principal, id: string, input: InputMessage): Promise<InputResult>
-  resume(principal: Principal, id: string, options?: { readonly force?: boolean; readonly onMissing?: 'error' | 'new' }): Promise<{ session: Session; context_restored: boolean; messages: number; head_seq: number }>
+  resume(principal: Principal, id: string, options?: { readonly onMissing?: 'error' | 'new' }): Promise<{ session: Session; context_restored: boolean; messages: number; head_seq: number }>
   endSession(principal: Principal, id: string): Promise<Session>
   snapshot(principal: Principal, id: string, at?: number): Promise<{ seq: number; epoch: string; state: unknown }>
   attach(principal: Principal, id: string, options?: AttachOptions): Promise<Attachment>
-  /** Calls back with the id of every session that the principal may see, now and as they are created. */
-  watch(principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string, isNew: boolean) => void): Promise<() => void>
+  /** The ids of every live session that the principal may see, and a call for each that is created later. */
+  watch(principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string) => void): Promise<{ readonly ids: readonly string[]; stop(): void }>
   putBlob(principal: Principal, id: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<'stored' | 'exists'>
   getBlob(principal: Principal, id: string, sha256: string): Promise<BlobInfo>
   /** Expiry, retention, old ids: once; the engine does it by itself every minute. */
   sweep(): Promise<void>
   /** Ends every attachment with `draining` and refuses what comes later; resolves once what was accepted is on disk. */
   drain(): Promise<void>
+  /** What `/metrics` shows. */
+  readonly counters: Readonly<Counters>
   close(): Promise<void>
 }

@@ -1,2 +1,8 @@
+export { hasScope } from './access.ts'
+export { type AttachFacts, type AttachPlan, planAttach } from './attach-plan.ts'
+export { createEngine, type EngineOptions } from './create-engine.ts'
 export * from './engine.ts'
+export { createMemoryDisk, type MemoryDisk } from './memory-disk.ts'
+export * from './memory-store.ts'
 export * from './ports.ts'
+export type { Retention } from './retention.ts'

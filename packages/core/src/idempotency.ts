@@ -1,0 +1,57 @@
+import { HoldfastError } from '@holdfast/protocol'
+import type { Context } from './context.ts'
+import type { Log } from './log.ts'
+import type { IdKey, IdRow } from './ports.ts'
+
+export interface Once<T> {
+  /** The answer that a repeat gets. */
+  repeated(row: IdRow): T
+  /** Does it; `record` makes the row that must go into the same commit. */
+  first(record: (firstSeq: number, lastSeq: number, answer: string) => IdRow): Promise<T>
+}
+
+/**
+ * Does something once per key, however often and however concurrently it is asked for (SEQ-18, faults 5–7).
+ * A repeat while the first is in flight waits for it. Throws `conflict` for another body under the same key.
+ */
+export async function once<T>(context: Context, log: Log | undefined, key: IdKey, digest: string, { repeated, first }: Once<T>): Promise<T> {
+  const inFlight = log?.idsInFlight ?? creationsOf(context)
+  const name = `${key.sender}\n${key.id}`
+  for (;;) {
+    const waiting = inFlight.get(name)
+    if (waiting) {
+      await waiting.catch(() => undefined)
+      continue
+    }
+    const [row] = await context.store.findIds([key])
+    if (inFlight.has(name)) continue
+    if (log?.gone) throw log.gone
+    if (row) {
+      if (row.digest !== digest) throw new HoldfastError('conflict', `The id "${key.id}" was used before with another body.`, { id: key.id })
+      context.counters.duplicates++
+      return repeated(row)
+    }
+    const done = first((firstSeq, lastSeq, answer) => ({ ...key, digest, firstSeq, lastSeq, at: context.now(), answer }))
+    const settled = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    inFlight.set(
+      name,
+      settled.finally(() => inFlight.delete(name)),
+    )
+    return await done
+  }
+}
+
+/** Creations in flight belong to no log. */
+const creations = new WeakMap<Context, Map<string, Promise<unknown>>>()
+
+const creationsOf = (context: Context): Map<string, Promise<unknown>> => {
+  let map = creations.get(context)
+  if (!map) {
+    map = new Map()
+    creations.set(context, map)
+  }
+  return map
+}

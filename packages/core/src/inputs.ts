@@ -1,0 +1,72 @@
+import { canonicalJson, HoldfastError, INPUTS, isInputType } from '@holdfast/protocol'
+import { requireScope } from './access.ts'
+import { type Also, appendEvents } from './appends.ts'
+import { type Context, loadVisible, refuseWhileDraining } from './context.ts'
+import type { AppendResult, InputMessage, InputResult, Principal } from './engine.ts'
+import { once } from './idempotency.ts'
+import { endSession, parseWith, patchSession } from './sessions.ts'
+
+/** Takes an input of section 5, once per id and sender. */
+export async function takeInput(context: Context, principal: Principal, sessionId: string, input: InputMessage): Promise<InputResult> {
+  refuseWhileDraining(context)
+  if (!isInputType(input.type)) throw new HoldfastError('invalid_request', `There is no input "${input.type}".`, { field: 'type', inputs: Object.keys(INPUTS) })
+  const { kind, payload: schema } = INPUTS[input.type]
+  requireScope(principal, input.type === 'session.append' ? 'produce' : 'write')
+  const log = await loadVisible(context, principal, sessionId)
+  if (kind !== null && kind !== log.row.kind) throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
+  if (kind !== null) throw new HoldfastError('invalid_request', `This server runs no sessions of kind "${kind}".`)
+  const payload = parseWith<unknown>(schema, input.payload ?? {})
+  const id = input.id ?? context.random.id()
+  if (input.id === undefined) return perform(context, principal, sessionId, input, payload, id)
+  const key = { sessionId, sender: input.clientId === undefined ? `ip:${principal.subject}` : `ic:${input.clientId}`, id }
+  const digest = context.digest(canonicalJson({ type: input.type, payload: input.payload ?? {} }, 'timestamp'))
+  return once<InputResult>(context, log, key, digest, {
+    repeated: row => repeatedAnswer(JSON.parse(row.answer) as InputResult),
+    first: record =>
+      perform(context, principal, sessionId, input, payload, id, (transaction, result) =>
+        transaction.id(record(result.firstSeq ?? result.seq ?? 0, result.seq ?? 0, JSON.stringify(result))),
+      ),
+  })
+}
+
+const repeatedAnswer = (first: InputResult): InputResult => ({
+  ...first,
+  duplicate: true,
+  ...(first.results ? { results: first.results.map(result => ({ ...result, duplicate: true })) } : {}),
+})
+
+/** Does what the input asks for; `also` goes into the same commit, so that the id is stored with its effect. */
+async function perform(
+  context: Context,
+  principal: Principal,
+  sessionId: string,
+  input: InputMessage,
+  payload: unknown,
+  id: string,
+  also?: Also<InputResult>,
+): Promise<InputResult> {
+  switch (input.type) {
+    case 'session.append': {
+      const { events } = payload as { events: unknown[] }
+      const answer = (result: AppendResult): InputResult => ({
+        id,
+        seq: result.lastSeq,
+        duplicate: result.duplicate,
+        firstSeq: result.firstSeq,
+        ...(result.results ? { results: result.results } : {}),
+      })
+      const options = { ...(input.clientId === undefined ? {} : { clientId: input.clientId }), ...(input.traceId === undefined ? {} : { traceId: input.traceId }) }
+      return answer(await appendEvents(context, principal, sessionId, events, options, also && ((transaction, result) => also(transaction, answer(result)))))
+    }
+    case 'session.rename': {
+      const answer = { id, seq: null, duplicate: false }
+      await patchSession(context, principal, sessionId, payload, also && (transaction => also(transaction, answer)))
+      return answer
+    }
+    default: {
+      const answer = (seq: number | null): InputResult => ({ id, seq, duplicate: false })
+      const { seq } = await endSession(context, principal, sessionId, also && ((transaction, at) => also(transaction, answer(at))))
+      return answer(seq)
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { type Event, eachRecord, messageText, textsFromChunk, TURN_BYTES } from '@holdfast/protocol'
+import { type Context, kindOf } from './context.ts'
+import { foldLog } from './folds.ts'
+import type { Log } from './log.ts'
+
+/** What is kept of a log; null keeps all. Age in ms. */
+export interface Retention {
+  readonly max_age_ms: number | null
+  readonly max_bytes: number | null
+  readonly max_events: number | null
+}
+
+export const KEEP_ALL: Retention = { max_age_ms: null, max_bytes: null, max_events: null }
+
+/** True while the oldest kept event is over one of the limits. */
+export function isSurplus(retention: Retention, kept: { readonly events: number; readonly bytes: number }, oldestAgeMs: number): boolean {
+  if (kept.events === 0) return false
+  if (retention.max_events !== null && kept.events > retention.max_events) return true
+  if (retention.max_bytes !== null && kept.bytes > retention.max_bytes) return true
+  return retention.max_age_ms !== null && oldestAgeMs > retention.max_age_ms
+}
+
+/** Trims a log to its retention, oldest first, whole events; a snapshot at the new floor is stored before anything goes (SEQ-14, fault 11). Returns the new floor. */
+export async function applyRetention(context: Context, log: Log, retention: Retention): Promise<number> {
+  if (retention.max_age_ms === null && retention.max_bytes === null && retention.max_events === null) return log.floor
+  const { floor, freedBytes } = await surplusOf(context, log, retention)
+  if (floor === log.floor) return floor
+  const kind = log.row.kind === 'feed' ? undefined : kindOf(context, log.row.kind)
+  if (kind?.fold) {
+    const folded = await foldLog(context.store, log, kind.fold, floor)
+    await context.store.putSnapshot(log.id, folded.seq, JSON.stringify(folded.state))
+  }
+  const resultText = await resultLostBelow(context, log, floor)
+  await context.writer.write([log], transaction => {
+    const { record, floor: already } = transaction.rowOf(log)
+    if (floor <= already) return
+    transaction.trim(log, floor, freedBytes)
+    if (resultText !== undefined && record.result_seq <= floor) transaction.patch(log, { ...record, result_text: resultText })
+  })
+  log.wake()
+  return floor
+}
+
+/** Walks from the oldest kept event on until nothing is surplus. */
+async function surplusOf(context: Context, log: Log, retention: Retention): Promise<{ floor: number; freedBytes: number }> {
+  const head = log.head
+  const nowMs = context.clock.wallMs()
+  let floor = log.floor
+  let freedBytes = 0
+  while (floor < head) {
+    const chunk = await context.store.read(log.id, floor, TURN_BYTES)
+    if (!chunk) break
+    const texts = retention.max_age_ms === null ? undefined : textsFromChunk(chunk)
+    let stopped = false
+    eachRecord(chunk.body, (start, end, index) => {
+      const kept = { events: head - floor, bytes: log.row.bytes - freedBytes }
+      const ageMs = texts ? nowMs - Date.parse((JSON.parse(texts[index] as string) as Event).header.timestamp) : 0
+      stopped = !isSurplus(retention, kept, ageMs)
+      if (stopped) return false
+      floor++
+      freedBytes += end - start + 4
+      return undefined
+    })
+    if (stopped) break
+  }
+  return { floor, freedBytes }
+}
+
+/** The result's text, where the trim takes the event that it is read from. */
+async function resultLostBelow(context: Context, log: Log, floor: number): Promise<string | undefined> {
+  const { result_seq: seq, result_text: text } = log.row.record
+  if (seq === 0 || seq > floor || text !== null) return undefined
+  const chunk = await context.store.read(log.id, seq - 1, 1)
+  const event = chunk && (JSON.parse(textsFromChunk(chunk)[0] as string) as Event)
+  return event?.header.seq === seq ? messageText(event.payload) : undefined
+}

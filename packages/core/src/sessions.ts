@@ -1,0 +1,313 @@
+import {
+  canonicalJson,
+  createSessionSchema,
+  type CreateSession,
+  deeperThan,
+  type EventDraft,
+  HoldfastError,
+  isId,
+  MAX_DEPTH,
+  patchSessionSchema,
+  type Session,
+  type SessionState,
+  statusFromState,
+} from '@holdfast/protocol'
+import { goneError, hasScope, isVisible, requireScope } from './access.ts'
+import { type Also, appendAll } from './appends.ts'
+import { announce, type Context, EMPTY_RECORD, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
+import type { Principal } from './engine.ts'
+import { once } from './idempotency.ts'
+import { Log } from './log.ts'
+import type { IdRow, SessionRecord, SessionRow } from './ports.ts'
+import { sessionFromRow } from './view.ts'
+
+/** Throws `invalid_request` with the first thing that is wrong. */
+export function parseWith<T>(schema: { safeParse(value: unknown): { success: boolean; data?: T; error?: { issues: readonly { path: PropertyKey[]; message: string }[] } } }, value: unknown): T {
+  if (deeperThan(value, MAX_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data as T
+  const issue = parsed.error?.issues[0]
+  const field = issue?.path.join('.') ?? ''
+  throw new HoldfastError('invalid_request', field === '' ? (issue?.message ?? 'The body is not understood.') : `${field}: ${issue?.message}`, { field })
+}
+
+/** Creates a session; the same body under the same id or key gives the first one again (RUN-01, SEQ-11). */
+export async function createSession(context: Context, principal: Principal, body: unknown, idempotencyKey?: string): Promise<{ session: Session; created: boolean }> {
+  refuseWhileDraining(context)
+  const parsed = parseWith<CreateSession>(createSessionSchema, body)
+  if (parsed.kind !== 'run' && principal.kinds && !principal.kinds.has(parsed.kind))
+    throw new HoldfastError('unauthorized', `Creating a session of kind "${parsed.kind}" needs a token, also on loopback.`, { kind: parsed.kind })
+  requireScope(principal, parsed.kind === 'run' ? 'produce' : 'exec')
+  if (principal.sessionId !== undefined) throw new HoldfastError('forbidden', 'This token is bound to one session and creates none.')
+  kindOf(context, parsed.kind)
+  const digest = context.digest(canonicalJson(body))
+  if (idempotencyKey === undefined) return createOnce(context, principal, parsed, digest)
+  const key = { sessionId: '', sender: `kp:${principal.subject}`, id: idempotencyKey }
+  let made: { session: Session; created: boolean } | undefined
+  const id = await once<string>(context, undefined, key, digest, {
+    repeated: row => row.answer,
+    first: async record => {
+      made = await createOnce(context, principal, parsed, digest, record)
+      return made.session.session_id
+    },
+  })
+  if (made) return made
+  const log = await loadVisible(context, principal, id)
+  return { session: sessionFromRow(log.row, context.store.epoch), created: false }
+}
+
+type KeyRecord = (firstSeq: number, lastSeq: number, answer: string) => IdRow
+
+async function createOnce(context: Context, principal: Principal, body: CreateSession, digest: string, key?: KeyRecord): Promise<{ session: Session; created: boolean }> {
+  const id = body.session_id ?? context.random.id()
+  const inMaking = creationsInFlight(context)
+  for (let pending = inMaking.get(id); pending; pending = inMaking.get(id)) await pending
+  const existing = body.session_id === undefined ? undefined : await context.logs.load(id)
+  if (inMaking.has(id)) return createOnce(context, principal, body, digest, key)
+  if (existing) return { session: sameSession(context, principal, existing, digest, id), created: false }
+  const making = insert(context, { owner: principal.subject, id, body, digest, key })
+  inMaking.set(
+    id,
+    making.then(
+      () => undefined,
+      () => undefined,
+    ),
+  )
+  try {
+    return { session: await making, created: true }
+  } finally {
+    inMaking.delete(id)
+  }
+}
+
+const inFlight = new WeakMap<Context, Map<string, Promise<void>>>()
+const creationsInFlight = (context: Context): Map<string, Promise<void>> => {
+  let map = inFlight.get(context)
+  if (!map) {
+    map = new Map()
+    inFlight.set(context, map)
+  }
+  return map
+}
+
+function sameSession(context: Context, principal: Principal, existing: Log | SessionRow, digest: string, id: string): Session {
+  const row = existing instanceof Log ? existing.next : existing
+  if (existing instanceof Log && row.owner === principal.subject && row.record.create_digest === digest) return sessionFromRow(row, context.store.epoch)
+  throw new HoldfastError('conflict', row.status === 'live' ? `The id "${id}" is taken.` : `The id "${id}" was used before and is not used again.`, { session_id: id })
+}
+
+interface Creation {
+  readonly owner: string
+  readonly id: string
+  readonly body: CreateSession
+  readonly digest: string
+  readonly key?: KeyRecord | undefined
+  /** What is left of the session that this one replaces. */
+  readonly previous?: SessionRow
+}
+
+async function insert(context: Context, { owner, id, body, digest, key, previous }: Creation): Promise<Session> {
+  const feed = await loadFeed(context, owner)
+  const count = await context.store.countSessions(owner)
+  if (count >= context.limits.sessions)
+    throw new HoldfastError('rate_limited', `A principal has at most ${context.limits.sessions} sessions; delete some.`, { limit: 'sessions', max: context.limits.sessions })
+  const now = context.now()
+  const record: SessionRecord = {
+    ...EMPTY_RECORD,
+    session_name: body.session_name ?? null,
+    project_dir: body.project_dir ?? null,
+    working_dir: body.working_dir ?? null,
+    project_id: body.project_id ?? null,
+    agent_name: body.agent_name ?? null,
+    description: body.description ?? null,
+    parent_session_id: body.parent_session_id ?? null,
+    previous_session_id: previous?.id ?? null,
+    metadata: body.metadata ?? {},
+    options: body.chat ?? body.terminal ?? body.ui ?? null,
+    create_digest: digest,
+  }
+  const row: SessionRow = { id, kind: body.kind, owner, status: 'live', life: 'running', createdAt: now, activityAt: now, head: 0, floor: 0, bytes: 0, record }
+  await context.writer.write([feed], transaction => {
+    transaction.create(row)
+    transaction.append(feed, [{ type: 'session.created', id: context.random.id(), payload: { session: sessionFromRow(row, context.store.epoch) } }], '_feed')
+    if (key) transaction.id(key(0, 0, id))
+    if (previous) transaction.patchRow(previous.id, { ...previous.record, next_session_id: id })
+  })
+  const log = context.logs.peek(id) ?? context.logs.adopt(row)
+  for (const watcher of context.watchers) watcher(log.row)
+  return sessionFromRow(log.row, context.store.epoch)
+}
+
+/** For an expired or deleted session: the new one in its place, the same when asked again (`on_missing=new`). */
+export async function replaceMissing(context: Context, principal: Principal, id: string): Promise<string> {
+  const found = await context.logs.load(id)
+  if (!found || found instanceof Log || !isVisible(principal, found)) return id
+  const inMaking = creationsInFlight(context)
+  const name = `next/${id}`
+  for (let pending = inMaking.get(name); pending; pending = inMaking.get(name)) await pending
+  const row = (await context.store.getSession(id)) ?? found
+  if (row.record.next_session_id !== null) return row.record.next_session_id
+  if (inMaking.has(name)) return replaceMissing(context, principal, id)
+  requireScope(principal, row.kind === 'run' ? 'produce' : 'exec')
+  const making = insert(context, { owner: row.owner, id: context.random.id(), body: bodyFromRow(row), digest: '', previous: row })
+  inMaking.set(
+    name,
+    making.then(
+      () => undefined,
+      () => undefined,
+    ),
+  )
+  try {
+    return (await making).session_id
+  } finally {
+    inMaking.delete(name)
+  }
+}
+
+function bodyFromRow(row: SessionRow): CreateSession {
+  const { record } = row
+  const texts = { session_name: record.session_name, project_dir: record.project_dir, working_dir: record.working_dir, project_id: record.project_id, agent_name: record.agent_name }
+  const given = Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== null))
+  const options = record.options === null ? {} : { [row.kind]: record.options }
+  return { kind: row.kind, ...given, ...options } as CreateSession
+}
+
+/** Changes name, description, metadata (whole); unknown fields are ignored. */
+export async function patchSession(context: Context, principal: Principal, id: string, body: unknown, also?: Also<Session>): Promise<Session> {
+  refuseWhileDraining(context)
+  requireScope(principal, 'write')
+  const log = await loadVisible(context, principal, id)
+  const patch = parseWith(patchSessionSchema, body)
+  if (log.row.kind === 'run' && patch.session_name === '') throw new HoldfastError('invalid_request', 'session_name: a run needs a name.', { field: 'session_name' })
+  const feed = await loadFeed(context, log.row.owner)
+  return context.writer.write([log, feed], transaction => {
+    const { record } = transaction.rowOf(log)
+    transaction.patch(log, {
+      ...record,
+      session_name: patch.session_name ?? record.session_name,
+      description: patch.description ?? record.description,
+      metadata: patch.metadata ?? record.metadata,
+    })
+    const row = transaction.rowOf(log)
+    announce(context, transaction, feed, 'session.updated', row)
+    const session = sessionFromRow(row, context.store.epoch)
+    also?.(transaction, session)
+    return session
+  })
+}
+
+/** Ends the session and erases its log, ids, snapshots and blobs; the id stays taken (SEQ-19, RUN-14). */
+export async function deleteSession(context: Context, principal: Principal, id: string, children: 'keep' | 'delete'): Promise<void> {
+  refuseWhileDraining(context)
+  requireScope(principal, 'write')
+  const log = await loadVisible(context, principal, id)
+  if (children === 'delete') {
+    for (;;) {
+      const rows = await context.store.listSessions({ owner: log.row.owner, parent: id, limit: 100 })
+      const others = rows.filter(row => row.id !== id)
+      for (const row of others) await deleteSession(context, principal, row.id, 'delete')
+      if (others.length === 0) break
+    }
+  }
+  await dropSession(context, log, 'deleted')
+}
+
+/** Drops a live session as deleted or expired; readers end with that code. */
+export async function dropSession(context: Context, log: Log, status: 'deleted' | 'expired'): Promise<void> {
+  const feed = await loadFeed(context, log.row.owner)
+  await context.writer.write([log, feed], transaction => {
+    if (log.gone) throw log.gone
+    const { record } = transaction.rowOf(log)
+    const state: SessionState = status === 'expired' ? 'expired' : 'ended'
+    const rest: SessionRecord = { ...record, description: null, metadata: {}, result_text: null, result_seq: 0, state, ended_at: record.ended_at ?? transaction.now }
+    transaction.drop(log, status, rest)
+    if (status === 'expired') announce(context, transaction, feed, 'session.updated', { ...transaction.rowOf(log), record: rest })
+    else transaction.append(feed, [{ type: 'session.deleted', id: context.random.id(), payload: { session_id: log.id } }], '_feed')
+  })
+  log.end(goneError({ id: log.id, status }))
+}
+
+/** Appends `session.ended` and finishes the session; of a finished one it changes nothing. Returns the event's seq, null where there is none. */
+export async function endSession(context: Context, principal: Principal, id: string, also?: Also<number | null>): Promise<{ session: Session; seq: number | null }> {
+  refuseWhileDraining(context)
+  requireScope(principal, 'write')
+  const log = await loadVisible(context, principal, id)
+  const feed = await loadFeed(context, log.row.owner)
+  return context.writer.write([log, feed], transaction => {
+    const { record } = transaction.rowOf(log)
+    const ended: EventDraft = { type: 'session.ended', id: context.random.id(), payload: { reason: 'ended' } }
+    const seq = record.ended_at === null ? appendAll(context, transaction, log, feed, kindOf(context, log.row.kind), [ended]) : null
+    also?.(transaction, seq)
+    return { session: sessionFromRow(transaction.rowOf(log), context.store.epoch), seq }
+  })
+}
+
+/** Reopens a finished run and notes when (RUN-09); appends nothing to a run's log. */
+export async function resumeSession(
+  context: Context,
+  principal: Principal,
+  id: string,
+): Promise<{ session: Session; context_restored: boolean; messages: number; head_seq: number }> {
+  refuseWhileDraining(context)
+  requireScope(principal, 'write')
+  const log = await loadVisible(context, principal, id)
+  const feed = await loadFeed(context, log.row.owner)
+  return context.writer.write([log, feed], transaction => {
+    const { record } = transaction.rowOf(log)
+    const reopened = record.ended_at !== null
+    transaction.patch(log, { ...record, last_resumed_at: transaction.now, ...(reopened ? { state: 'running', ended_at: null } : {}) }, reopened ? 'running' : undefined)
+    const row = transaction.rowOf(log)
+    announce(context, transaction, feed, 'session.updated', row)
+    return { session: sessionFromRow(row, context.store.epoch), context_restored: false, messages: 0, head_seq: row.head }
+  })
+}
+
+/** One page of sessions, newest activity first; `page` is opaque. */
+export async function listSessions(
+  context: Context,
+  principal: Principal,
+  query: { kind?: string; status?: string; limit?: number; page?: string },
+): Promise<{ sessions: Session[]; next_page: string | null }> {
+  requireScope(principal, 'read')
+  const limit = query.limit ?? 100
+  if (query.status !== undefined && query.status !== 'running' && query.status !== 'finished') throw new HoldfastError('invalid_request', 'status is "running" or "finished".', { field: 'status' })
+  if (query.kind !== undefined && !['chat', 'terminal', 'ui', 'run'].includes(query.kind)) throw new HoldfastError('invalid_request', `There is no kind "${query.kind}".`, { field: 'kind' })
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1000) throw new HoldfastError('invalid_request', 'limit is 1 to 1000.', { field: 'limit' })
+  const before = query.page === undefined ? undefined : parsePage(query.page)
+  if (principal.sessionId !== undefined) {
+    const found = await context.logs.load(principal.sessionId)
+    const shown = found instanceof Log && isVisible(principal, found.row) && !before ? [sessionFromRow(found.row, context.store.epoch)] : []
+    return { sessions: shown, next_page: null }
+  }
+  const kinds = principal.kinds ? [...principal.kinds] : undefined
+  if (kinds && query.kind !== undefined && !kinds.includes(query.kind)) return { sessions: [], next_page: null }
+  const kind = query.kind ?? (kinds?.length === 1 ? kinds[0] : undefined)
+  const rows = await context.store.listSessions({
+    ...(hasScope(principal, 'admin') ? {} : { owner: principal.subject }),
+    ...(kind === undefined ? {} : { kind }),
+    ...(query.status === undefined ? {} : { life: query.status }),
+    limit: limit + 1,
+    ...(before ? { before } : {}),
+  })
+  const last = rows.length > limit ? rows[limit - 1] : undefined
+  const sessions = rows.slice(0, limit).map(row => sessionFromRow(row, context.store.epoch))
+  return { sessions, next_page: last ? `${last.activityAt}.${last.id}` : null }
+}
+
+function parsePage(page: string): { activityAt: number; id: string } {
+  const dot = page.indexOf('.')
+  const activityAt = Number(page.slice(0, dot))
+  const id = page.slice(dot + 1)
+  if (dot < 1 || !Number.isSafeInteger(activityAt) || !isId(id)) throw new HoldfastError('invalid_request', 'page is not one that this server gave.', { field: 'page' })
+  return { activityAt, id }
+}
+
+/** `not_existent` for unknown, deleted and others' ids; never throws for an id (RUN-03). */
+export async function statusOf(context: Context, principal: Principal, id: string): Promise<{ status: string; state: string | null }> {
+  requireScope(principal, 'read')
+  const found = await context.logs.load(id)
+  const row = found instanceof Log ? found.row : found
+  if (!row || row.kind === 'feed' || !isVisible(principal, row) || row.status === 'deleted') return { status: 'not_existent', state: null }
+  const state = row.record.state as SessionState
+  return { status: statusFromState(state), state }
+}

@@ -1,0 +1,11 @@
+import type { Clock } from './ports.ts'
+
+/** Wall time that never jumps: read once, then carried on by the steady clock, so that no clock change expires anything (fault 15). */
+export function createSteadyTime(clock: Clock): () => number {
+  const wall = clock.wallMs()
+  const steady = clock.steadyMs()
+  return () => Math.floor(wall + clock.steadyMs() - steady)
+}
+
+/** RFC 3339, UTC, ms. */
+export const isoFromMs = (ms: number): string => new Date(ms).toISOString()

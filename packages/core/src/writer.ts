@@ -1,0 +1,185 @@
+import { bytesFromText, chunksFromEvents, encodeEvent, HoldfastError, TURN_BYTES, type Chunk, type EventDraft, type Limits } from '@holdfast/protocol'
+import { Log } from './log.ts'
+import { damagedError, type Logs } from './logs.ts'
+import { StoreError, type Append, type Clock, type Commit, type Doc, type IdRow, type Logger, type RowPatch, type SessionRecord, type SessionRow, type Store } from './ports.ts'
+import { isoFromMs } from './time.ts'
+
+/** One commit in the making. Everything is planned in one tick; nothing is visible before it is on disk. */
+export interface Transaction {
+  /** ms since 1970 on the steady clock: what records of this commit say. */
+  readonly now: number
+  create(row: SessionRow): void
+  /** Encodes and appends; returns the first seq. `as` is the session id that stands in the headers. Throws `too_large`. */
+  append(log: Log, drafts: readonly EventDraft[], as?: string): number
+  /** Changes the record, and the life that goes with it. */
+  patch(log: Log, record: SessionRecord, life?: string): void
+  /** Changes the record of something that is not loaded: what is left of a session. */
+  patchRow(sessionId: string, record: SessionRecord): void
+  drop(log: Log, status: 'deleted' | 'expired', record: SessionRecord): void
+  /** Everything up to `floor` goes; `freedBytes` is what that held. */
+  trim(log: Log, floor: number, freedBytes: number): void
+  id(row: IdRow): void
+  doc(doc: Doc): void
+  /** The row as it will be once this commit is on disk. */
+  rowOf(log: Log): SessionRow
+}
+
+export interface Writer {
+  /** Plans in one tick over `logs` that have settled, then resolves when all of it is on disk. Rejects with HoldfastError and nothing of it stored. */
+  write<T>(logs: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
+  /** Resolves when nothing is in flight. */
+  idle(): Promise<void>
+}
+
+export interface WriterOptions {
+  readonly store: Store
+  readonly logs: Logs
+  readonly clock: Clock
+  readonly now: () => number
+  readonly limits: Limits
+  readonly fence: number
+  readonly logger: Logger
+  /** The store can't go on: everybody is to be told, and the process is to end. */
+  readonly onFatal: (error: unknown) => void
+}
+
+interface Change {
+  row: SessionRow
+  readonly chunks: Chunk[]
+  gone: boolean
+}
+
+/** The one place where events get their seq, timestamp and bytes (decisions 1 and 3). */
+export function createWriter({ store, logs, clock, now, limits, fence, logger, onFatal }: WriterOptions): Writer {
+  const inFlight = new Set<Promise<unknown>>()
+
+  const plan = <T>(build: (transaction: Transaction) => T): { result: T; commit: Commit; changes: Map<Log, Change> } => {
+    const at = now()
+    const timestamp = isoFromMs(clock.wallMs())
+    const changes = new Map<Log, Change>()
+    const creates: SessionRow[] = []
+    const appends: Append[] = []
+    const patches: RowPatch[] = []
+    const drops: NonNullable<Commit['drops']>[number][] = []
+    const trims: { sessionId: string; floor: number }[] = []
+    const ids: IdRow[] = []
+    const docs: Doc[] = []
+
+    const changeOf = (log: Log): Change => {
+      let change = changes.get(log)
+      if (!change) {
+        change = { row: log.next, chunks: [], gone: false }
+        changes.set(log, change)
+      }
+      return change
+    }
+
+    const transaction: Transaction = {
+      now: at,
+      create: row => void creates.push(row),
+      append(log, drafts, as = log.id) {
+        const change = changeOf(log)
+        const firstSeq = change.row.head + 1
+        const events = drafts.map((draft, index) => {
+          const bytes = bytesFromText(encodeEvent(draft, as, firstSeq + index, timestamp))
+          if (bytes.byteLength > limits.event_bytes)
+            throw new HoldfastError('too_large', `An event is at most ${limits.event_bytes} bytes, this one has ${bytes.byteLength}; put large content into a blob.`, {
+              limit: 'event_bytes',
+              max: limits.event_bytes,
+              bytes: bytes.byteLength,
+              index,
+            })
+          return bytes
+        })
+        let bytes = change.row.bytes
+        let head = change.row.head
+        for (const chunk of chunksFromEvents(events, firstSeq, TURN_BYTES)) {
+          appends.push({ sessionId: log.id, activityAt: at, ...chunk })
+          change.chunks.push(chunk)
+          bytes += chunk.body.byteLength
+          head = chunk.lastSeq
+        }
+        change.row = { ...change.row, head, bytes, activityAt: Math.max(at, change.row.activityAt) }
+        return firstSeq
+      },
+      patch(log, record, life) {
+        const change = changeOf(log)
+        change.row = { ...change.row, record, ...(life === undefined ? {} : { life }), activityAt: Math.max(at, change.row.activityAt) }
+        patches.push({ sessionId: log.id, record, ...(life === undefined ? {} : { life }), activityAt: change.row.activityAt })
+      },
+      patchRow: (sessionId, record) => void patches.push({ sessionId, record }),
+      drop(log, status, record) {
+        changeOf(log).gone = true
+        drops.push({ sessionId: log.id, status, record, keepLog: false })
+      },
+      trim(log, floor, freedBytes) {
+        const change = changeOf(log)
+        change.row = { ...change.row, floor, bytes: change.row.bytes - freedBytes }
+        trims.push({ sessionId: log.id, floor })
+      },
+      id: row => void ids.push(row),
+      doc: doc => void docs.push(doc),
+      rowOf: log => changeOf(log).row,
+    }
+    const result = build(transaction)
+    return { result, changes, commit: { creates, appends, patches, drops, trims, ids, docs, fence } }
+  }
+
+  const finish = async (commit: Commit, changes: Map<Log, Change>): Promise<void> => {
+    try {
+      await store.commit(commit)
+    } catch (thrown) {
+      const error = errorFromStore(thrown)
+      for (const log of changes.keys()) log.failed(error)
+      if (thrown instanceof StoreError && (thrown.code === 'fatal' || thrown.code === 'fenced')) onFatal(thrown)
+      else logger.warn('a commit failed', { error: thrown instanceof Error ? thrown.message : String(thrown), sessions: [...changes.keys()].map(log => log.id) })
+      throw error
+    }
+    for (const [log, change] of changes) {
+      log.committed(change.row, change.chunks)
+      log.touched = true
+      if (change.gone) logs.forget(log)
+    }
+  }
+
+  return {
+    async write(touched, build) {
+      while (touched.some(log => log.isSettling)) await Promise.all(touched.map(log => log.settled()))
+      const { result, commit, changes } = plan(build)
+      for (const [log, change] of changes) log.begin(change.row)
+      const done = finish(commit, changes)
+      inFlight.add(done)
+      try {
+        await done
+      } finally {
+        inFlight.delete(done)
+      }
+      return result
+    },
+    async idle() {
+      while (inFlight.size > 0) await Promise.allSettled(inFlight)
+    },
+  }
+}
+
+/** The one translation of a store's errors. */
+export function errorFromStore(thrown: unknown): HoldfastError {
+  if (thrown instanceof HoldfastError) return thrown
+  if (!(thrown instanceof StoreError)) return new HoldfastError('internal', 'The server failed to answer; its log says why.', {}, { cause: thrown })
+  switch (thrown.code) {
+    case 'full':
+      return new HoldfastError('storage_failed', 'The disk is full: nothing of this was stored; try again once there is room.', { reason: 'full' }, { cause: thrown })
+    case 'damaged':
+      return damagedError(thrown.sessionId ?? '')
+    case 'exists':
+      return new HoldfastError('conflict', 'The id was used before.', {}, { cause: thrown })
+    case 'stale':
+      return new HoldfastError('storage_failed', 'A write before this one failed, so this one was not stored; try again.', { reason: 'stale' }, { cause: thrown })
+    case 'fenced':
+      return new HoldfastError('storage_failed', 'Another server took over this store.', { reason: 'fenced' }, { cause: thrown })
+    case 'closed':
+      return new HoldfastError('draining', 'The server is stopping; reconnect in a moment.', {}, { cause: thrown })
+    case 'fatal':
+      return new HoldfastError('storage_failed', 'The disk failed; the server stops and recovers at its next start.', { reason: 'fatal' }, { cause: thrown })
+  }
+}
