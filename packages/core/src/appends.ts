@@ -28,15 +28,17 @@ export async function appendEvents(context: Context, principal: Principal, id: s
   const feed = await loadFeed(context, log.row.owner)
   const digestOf = (value: unknown): string => context.digest(canonicalJson(value, 'timestamp'))
 
-  const write: ItemWrite = { context, log, feed, kind, items: parsed, options, digestOf, sender: options.clientId === undefined ? `p:${principal.subject}` : `c:${options.clientId}` }
-  if (options.idempotencyKey === undefined) return parsed.some(item => item.id !== undefined) ? appendWithIds(write, also) : appendAtOnce(write, also)
-
-  const key: IdKey = { sessionId: id, sender: `kp:${principal.subject}`, id: options.idempotencyKey }
-  const whole = items.length === 1 ? digestOf(items[0]) : context.digest(`[${items.map(item => canonicalJson(item, 'timestamp')).join(',')}]`)
-  return once<AppendResult>(context, log, key, whole, {
-    repeated: row => ({ firstSeq: row.firstSeq, lastSeq: row.lastSeq, duplicate: true, ...(row.answer === '' ? {} : { results: repeatedResults(row.answer) }) }),
-    first: record =>
-      appendAtOnce(write, (transaction, result) => transaction.id(record(result.firstSeq, result.lastSeq, result.results ? JSON.stringify(result.results) : ''))),
+  const sender = options.clientId === undefined ? `p:${principal.subject}` : `c:${options.clientId}`
+  return log.inOrder(planned => {
+    const write: ItemWrite = { context, log, feed, kind, items: parsed, options, digestOf, sender, planned }
+    if (options.idempotencyKey === undefined) return parsed.some(item => item.id !== undefined) ? appendWithIds(write, also) : appendAtOnce(write, also)
+    const key: IdKey = { sessionId: id, sender: `kp:${principal.subject}`, id: options.idempotencyKey }
+    const whole = items.length === 1 ? digestOf(items[0]) : context.digest(`[${items.map(item => canonicalJson(item, 'timestamp')).join(',')}]`)
+    return once<AppendResult>(context, log, key, whole, {
+      repeated: row => ({ firstSeq: row.firstSeq, lastSeq: row.lastSeq, duplicate: true, ...(row.answer === '' ? {} : { results: repeatedResults(row.answer) }) }),
+      first: record =>
+        appendAtOnce(write, (transaction, result) => transaction.id(record(result.firstSeq, result.lastSeq, result.results ? JSON.stringify(result.results) : ''))),
+    })
   })
 }
 
@@ -54,12 +56,14 @@ interface ItemWrite {
   readonly options: AppendOptions
   readonly digestOf: (value: unknown) => string
   readonly sender: string
+  /** The seqs are given: the next append may go on. */
+  readonly planned: () => void
 }
 
 /** Appends all items, whatever ids they have. */
-function appendAtOnce({ context, log, feed, kind, items, options }: ItemWrite, also?: Also<AppendResult>): Promise<AppendResult> {
+function appendAtOnce({ context, log, feed, kind, items, options, planned }: ItemWrite, also?: Also<AppendResult>): Promise<AppendResult> {
   const drafts = draftsFrom(context, items, options)
-  return context.writer.write([log, feed], transaction => {
+  const done = context.writer.write([log, feed], transaction => {
     if (log.gone) throw log.gone
     const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
     const results = items.some(item => item.id !== undefined) ? drafts.map((draft, index) => ({ id: draft.id, seq: firstSeq + index, duplicate: false })) : undefined
@@ -67,6 +71,8 @@ function appendAtOnce({ context, log, feed, kind, items, options }: ItemWrite, a
     also?.(transaction, result)
     return result
   })
+  planned()
+  return done
 }
 
 function parseItems(context: Context, kind: Kind, sessionId: string, items: readonly unknown[], keyed: boolean): Item[] {
@@ -123,7 +129,7 @@ function patchSummary(context: Context, transaction: Transaction, log: Log, feed
 
 /** Items with ids: known ones are skipped, those in flight waited for, the rest appended in one commit. */
 async function appendWithIds(write: ItemWrite, also?: Also<AppendResult>): Promise<AppendResult> {
-  const { context, log, feed, kind, items, options, digestOf, sender } = write
+  const { context, log, feed, kind, items, options, digestOf, sender, planned } = write
   const keys = items.flatMap(item => (item.id === undefined ? [] : [{ sessionId: log.id, sender, id: item.id }]))
   const names = keys.map(key => `${sender}\n${key.id}`)
   for (;;) {
@@ -150,6 +156,7 @@ async function appendWithIds(write: ItemWrite, also?: Also<AppendResult>): Promi
       also?.(transaction, result)
       return result
     })
+    planned()
     const settled = done.then(
       () => undefined,
       () => undefined,

@@ -108,9 +108,9 @@ class LogAttachment implements Attachment, LogReader {
   }
 
   wake(): void {
-    if (!this.#waiting) return
+    if (!this.#waiting || !this.#listener) return
     this.#waiting = false
-    this.#listener?.()
+    this.#listener()
   }
 
   notice(error: HoldfastError): void {

@@ -29,6 +29,7 @@ export class Log {
   #inFlight = 0
   #failed = false
   #waiting: (() => void)[] = []
+  #turn: Promise<void> = Promise.resolve()
   readonly #readers = new Set<LogReader>()
   readonly #subscribe: (listener: () => void) => () => void
   #unsubscribe: (() => void) | undefined
@@ -72,6 +73,21 @@ export class Log {
     if (this.#readers.size > 0) return
     this.#unsubscribe?.()
     this.#unsubscribe = undefined
+  }
+
+  /** Appends go on in the order in which they were asked for; `planned` lets the next one go before this one is on disk. */
+  async inOrder<T>(work: (planned: () => void) => Promise<T>): Promise<T> {
+    const before = this.#turn
+    let planned: () => void = () => undefined
+    this.#turn = new Promise<void>(resolve => {
+      planned = resolve
+    })
+    await before
+    try {
+      return await work(planned)
+    } finally {
+      planned()
+    }
   }
 
   /** Resolves when a new commit may be planned: at once, or after everything in flight behind a failed commit has failed too. */

@@ -23,7 +23,8 @@ export const createMemoryDisk = (): MemoryDisk => ({ logs: new Map(), ids: new M
 
 const idText = (key: IdKey): string => `${key.sender}\n${key.id}`
 
-export const findId = (disk: MemoryDisk, key: IdKey): IdRow | undefined => (key.sessionId === '' ? disk.ids : disk.logs.get(key.sessionId)?.ids)?.get(idText(key))
+export const findId = (disk: MemoryDisk, key: IdKey): IdRow | undefined =>
+  (key.sessionId === '' ? disk.ids : disk.logs.get(key.sessionId)?.ids)?.get(idText(key))
 
 /** Throws StoreError, and then nothing of the commit is applied. */
 export function applyCommit(disk: MemoryDisk, commit: Commit): Map<string, number> {
@@ -68,7 +69,8 @@ function checkCommit(disk: MemoryDisk, commit: Commit): void {
   for (const append of commit.appends ?? []) {
     const row = disk.logs.get(append.sessionId)?.row
     const head = heads.get(append.sessionId) ?? (row?.status === 'live' ? row.head : undefined)
-    if (head === undefined || append.firstSeq !== head + 1 || !isWhole(append)) throw new StoreError('stale', `an append does not follow the head of ${append.sessionId}`, { sessionId: append.sessionId })
+    if (head === undefined || append.firstSeq !== head + 1 || !isWhole(append))
+      throw new StoreError('stale', `an append does not follow the head of ${append.sessionId}`, { sessionId: append.sessionId })
     heads.set(append.sessionId, append.lastSeq)
   }
   const known = (sessionId: string): void => {
