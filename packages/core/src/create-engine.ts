@@ -176,6 +176,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         if (!blob) throw new HoldfastError('not_found', 'There is no such blob.', { sha256 })
         return blob
       }),
+    putDoc: (collection, id, value) => guarded(() => context.writer.write([], transaction => transaction.doc({ collection, id, value }))),
     sweep: () => guarded(() => sweep.run()),
     async drain() {
       context.isDraining = true

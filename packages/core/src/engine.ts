@@ -102,6 +102,8 @@ export interface Engine {
   watch(principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string) => void): Promise<{ readonly ids: readonly string[]; stop(): void }>
   putBlob(principal: Principal, id: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<'stored' | 'exists'>
   getBlob(principal: Principal, id: string, sha256: string): Promise<BlobInfo>
+  /** A small named record beside the sessions (a token); null deletes it. */
+  putDoc(collection: string, id: string, value: string | null): Promise<void>
   /** Expiry, retention, old ids: once; the engine does it by itself every minute. */
   sweep(): Promise<void>
   /** Ends every attachment with `draining` and refuses what comes later; resolves once what was accepted is on disk. */

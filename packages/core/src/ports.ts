@@ -1,4 +1,4 @@
-import type { Chunk } from '@holdfast/protocol'
+import type { Chunk, Kind } from '@holdfast/protocol'
 
 /** What a session's row says besides its log; JSON in the store, an object in memory. */
 export interface SessionRecord {
@@ -97,7 +97,7 @@ export interface Commit {
   readonly appends?: readonly Append[]
   readonly patches?: readonly RowPatch[]
   /** Drops the log, ids, snapshots and blobs; the row stays with this status, its record reduced to this one. */
-  readonly drops?: readonly { readonly sessionId: string; readonly status: 'deleted' | 'expired'; readonly record: SessionRecord; readonly keepLog: boolean }[]
+  readonly drops?: readonly { readonly sessionId: string; readonly status: 'deleted' | 'expired'; readonly record: SessionRecord }[]
   /** Events up to and including `floor` go; `bytes` of the row is recounted by the store. */
   readonly trims?: readonly { readonly sessionId: string; readonly floor: number }[]
   readonly ids?: readonly IdRow[]
@@ -158,7 +158,7 @@ export interface StoreStats {
   readonly quarantined: readonly string[]
 }
 
-/** Flat and dumb: all logic is the Engine's. Rows of kind `feed` are sessions like others. */
+/** Flat and dumb: all logic is the Engine's. Rows of kind `feed` are sessions like others, but lists and counts leave them out unless asked for that kind. */
 export interface Store {
   /** Identity of the history that these logs have. */
   readonly epoch: string
@@ -213,4 +213,9 @@ export interface Logger {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void
   error(message: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+/** What makes a kind of session run on the server; of a run nothing does, its events come from outside. */
+export interface Driver {
+  readonly kind: Kind
 }

@@ -1,1 +1,1 @@
-export {}
+export { runDriver } from './run/run-driver.ts'

@@ -3,7 +3,7 @@ export function canonicalJson(value: unknown, omit?: string): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null'
   if (Array.isArray(value)) return `[${value.map(item => canonicalJson(item)).join(',')}]`
   const raw = rawNumber(value)
-  if (raw !== undefined) return raw
+  if (raw !== undefined) return decimalValue(raw)
   const keys = Object.keys(value).sort()
   const parts: string[] = []
   for (const key of keys) {
@@ -26,16 +26,28 @@ const rawNumber = (value: object): string | undefined => (json.isRawJSON?.(value
 /** A number whose digits a double may not hold: 16 or more of them, or an exponent. */
 const RISKY_NUMBER = /\d{16}|\d[eE]/
 
+/** One text for all ways to write a decimal number: its digits without zeros at the ends, and the exponent that goes with them. */
+function decimalValue(number: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [number, '', number]
+  const digits = whole + fraction
+  let from = 0
+  let to = digits.length
+  while (from < to && digits[from] === '0') from++
+  while (to > from && digits[to - 1] === '0') to--
+  if (from === to) return '0'
+  const scale = Number(exponent) - fraction.length + (digits.length - to)
+  return `${sign}${digits.slice(from, to)}${scale === 0 ? '' : `e${scale}`}`
+}
+
 /**
- * Parses JSON so that `JSON.stringify` gives every number back as it was written, 64-bit integers too
+ * Parses JSON so that `JSON.stringify` gives every number back with the value that was written, 64-bit integers too
  * (on engines without `JSON.rawJSON`, doubles as usual). Throws SyntaxError.
  */
 export function parseLossless(text: string): unknown {
   if (!json.rawJSON || !RISKY_NUMBER.test(text)) return JSON.parse(text)
   const keep = (_key: string, value: unknown, context?: { source?: string }): unknown => {
-    if (typeof value !== 'number' || context?.source === undefined) return value
-    if (Number.isSafeInteger(value)) return value
-    return String(value) === context.source ? value : json.rawJSON?.(context.source)
+    if (typeof value !== 'number' || context?.source === undefined || String(value) === context.source) return value
+    return decimalValue(String(value)) === decimalValue(context.source) ? value : json.rawJSON?.(context.source)
   }
   return JSON.parse(text, keep as (key: string, value: unknown) => unknown)
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { errorAnswerSchema, eventHeaderSchema, eventSchema, tokenSchema } from './answers.ts'
 import { errorSchema, gapSchema, modeSchema } from './control.ts'
 import { EVENT_TYPE_PATTERN, runItemSchema } from './kinds/run.ts'
 import { A2UI_MESSAGES } from './kinds/ui.ts'
@@ -26,25 +27,13 @@ const NAMED: readonly (readonly [name: string, schema: z.ZodType])[] = [
   ['patchSession', patchSessionSchema],
   ['error', errorSchema],
   ['gap', gapSchema],
+  ['errorAnswer', errorAnswerSchema],
+  ['token', tokenSchema],
+  ['eventHeader', eventHeaderSchema],
+  ['event', eventSchema],
   ['runItem', runItemSchema],
   ...Object.entries(A2UI_MESSAGES).map(([name, schema]) => [`a2ui.${name}`, schema] as const),
 ]
-
-/** The header of every event; `seq` orders, `version` only negotiates (SEQ-15). */
-const EVENT_HEADER: JsonSchema = {
-  type: 'object',
-  description: 'Stamped by the server when it appends. Unknown fields are ignored.',
-  properties: {
-    id: { type: 'string', description: "The sender's own id, or a UUIDv7" },
-    session_id: { type: 'string' },
-    seq: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'Position in the session, dense from 1' },
-    timestamp: { type: 'string', format: 'date-time', description: "The server's append time, UTC, ms" },
-    version: { type: 'integer', minimum: 1, description: "The protocol's major, for negotiation only" },
-    client_id: { type: 'string' },
-    trace_id: { type: 'string' },
-  },
-  required: ['id', 'session_id', 'seq', 'timestamp', 'version'],
-}
 
 /** The header of whatever is not stored: it has no seq, and may not have one (SEQ-12, SEQ-17). */
 const CONTROL_HEADER: JsonSchema = {
@@ -97,16 +86,8 @@ export function schemaWriter(): { readonly defs: Record<string, JsonSchema>; wri
     return rest
   }
   for (const [, schema] of NAMED) write(schema)
-  Object.assign(defs, { eventHeader: EVENT_HEADER, controlHeader: CONTROL_HEADER, clientHeader: CLIENT_HEADER, event: EVENT })
+  Object.assign(defs, { controlHeader: CONTROL_HEADER, clientHeader: CLIENT_HEADER })
   return { defs, write }
-}
-
-/** Any event, known or not: what readers must be ready for. */
-const EVENT: JsonSchema = {
-  type: 'object',
-  description: 'One stored item of a log. Unknown types and fields are ignored and still advance the cursor.',
-  properties: { type: { type: 'string' }, header: { $ref: `${DEFS}eventHeader` }, payload: {} },
-  required: ['type', 'header', 'payload'],
 }
 
 const message = (type: JsonSchema, header: string, payload: JsonSchema, required: readonly string[], more: JsonSchema): JsonSchema => ({
@@ -145,12 +126,13 @@ export function jsonSchema(): object {
   const client = [
     ...Object.entries(CLIENT).map(([type, schema]) => [type, write(schema)] as const),
     ...Object.entries(INPUTS).map(([type, input]) => [type, write(input.payload)] as const),
-  ].map(([type, payload]) => add(`client.${type}`, message({ const: type }, 'clientHeader', payload, needsPayload(payload) ? ['type', 'payload'] : ['type'], {})))
+  ].map(([type, payload]) =>
+    add(`client.${type}`, message({ const: type }, 'clientHeader', payload, needsPayload(payload) ? ['type', 'payload'] : ['type'], {})),
+  )
   add('durable', refs(durable))
   add('control', refs(control))
   add('outbound', { ...refs(['durable', 'control']), description: 'Whatever a server of this version sends' })
   add('inbound', { ...refs(client), description: 'Whatever a client sends over WebSocket' })
-  add('errorAnswer', { type: 'object', description: 'The body of every refusal over HTTP', properties: { error: { $ref: `${DEFS}error` } }, required: ['error'] })
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: SCHEMA_ID,

@@ -1,1 +1,2 @@
 export {}
+export * from './store-suite/index.ts'

@@ -1,0 +1,80 @@
+import { deeperThan, HoldfastError, type Limits, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
+
+export type BodyType = 'json' | 'ndjson'
+
+/** The media type of a request with a body. Throws `unsupported_media_type`. */
+export function bodyType(header: string | undefined): BodyType {
+  const [name, ...parameters] = (header ?? '').toLowerCase().split(';')
+  const charset = parameters.map(parameter => parameter.trim()).find(parameter => parameter.startsWith('charset='))
+  const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset)
+  if (isUtf8 && name?.trim() === 'application/json') return 'json'
+  if (isUtf8 && name?.trim() === 'application/x-ndjson') return 'ndjson'
+  throw new HoldfastError('unsupported_media_type', 'Send application/json or application/x-ndjson, in UTF-8.', { content_type: (header ?? '').slice(0, 128) })
+}
+
+/** The bytes of a body, at most `max`. Throws `too_large` without reading on. */
+async function readBytes(request: Request, max: number): Promise<Uint8Array> {
+  const tooLarge = (): HoldfastError => new HoldfastError('too_large', `A body has at most ${max} bytes.`, { limit: 'body_bytes', max })
+  const length = Number(request.headers.get('content-length') ?? Number.NaN)
+  if (length > max) throw tooLarge()
+  if (!Number.isNaN(length)) return new Uint8Array(await request.arrayBuffer())
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  if (request.body)
+    for await (const piece of request.body as unknown as AsyncIterable<Uint8Array>) {
+      bytes += piece.byteLength
+      if (bytes > max) throw tooLarge()
+      pieces.push(piece)
+    }
+  return Buffer.concat(pieces)
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+async function readText(request: Request, limits: Limits): Promise<string> {
+  const bytes = await readBytes(request, limits.body_bytes)
+  try {
+    return utf8.decode(bytes)
+  } catch (cause) {
+    throw new HoldfastError('invalid_request', 'The body is not UTF-8.', {}, { cause })
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  let value: unknown
+  try {
+    value = parseLossless(text)
+  } catch (cause) {
+    throw new HoldfastError('invalid_request', `${where} is not JSON: ${cause instanceof Error ? cause.message.slice(0, 120) : ''}`, {}, { cause })
+  }
+  if (deeperThan(value, MAX_DEPTH + 1)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+  return value
+}
+
+/** A body that is one JSON object. `isOptional` takes none at all as `{}`. */
+export async function readObject(request: Request, limits: Limits, isOptional = false): Promise<Record<string, unknown>> {
+  if (isOptional && !hasBody(request)) return {}
+  if (bodyType(request.headers.get('content-type') ?? undefined) !== 'json') throw new HoldfastError('unsupported_media_type', 'Send application/json here.')
+  const text = await readText(request, limits)
+  if (isOptional && text.trim() === '') return {}
+  const value = parseJson(text, 'The body')
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new HoldfastError('invalid_request', 'The body is one JSON object.')
+  return value as Record<string, unknown>
+}
+
+/** Items of a post: one object, an array, or a line each. */
+export async function readItems(request: Request, limits: Limits): Promise<unknown[]> {
+  const type = bodyType(request.headers.get('content-type') ?? undefined)
+  const text = await readText(request, limits)
+  if (type === 'json') {
+    const value = parseJson(text, 'The body')
+    return Array.isArray(value) ? value : [value]
+  }
+  const items: unknown[] = []
+  text.split('\n').forEach((line, index) => {
+    if (line.trim() !== '') items.push(parseJson(line, `Line ${index + 1}`))
+  })
+  return items
+}
+
+const hasBody = (request: Request): boolean => request.headers.has('transfer-encoding') || Number(request.headers.get('content-length') ?? 0) > 0

@@ -1,0 +1,181 @@
+import type { Attachment, AttachOptions, Delivery } from '@holdfast/core'
+import { type Chunk, type Control, eachRecord, formatCursor, type Gap, HoldfastError, PAGE, type Resume, sliceChunk } from '@holdfast/protocol'
+import type { Access, Connection, Host } from '../host.ts'
+
+export interface PollRequest {
+  readonly sessionId: string
+  readonly options: AttachOptions
+  readonly limit: number
+  readonly waitMs: number
+  /** The client went away. */
+  readonly signal: AbortSignal
+}
+
+interface Page {
+  readonly chunks: Chunk[]
+  events: number
+  bytes: number
+  resume: Resume
+  epoch: string
+  floor: number
+  gap: Gap | undefined
+  snapshot: { seq: number; state: unknown } | undefined
+}
+
+/** One page of a log, read through an ordinary attachment; holds the answer up to `waitMs` until there is something. */
+export async function pollPage(host: Host, access: Access, request: PollRequest): Promise<Uint8Array> {
+  if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
+  const attachment = await host.engine.attach(access.principal, request.sessionId, request.options)
+  const page: Page = { chunks: [], events: 0, bytes: 0, resume: 'new', epoch: host.engine.epoch, floor: 0, gap: undefined, snapshot: undefined }
+  let release: (() => void) | undefined
+  try {
+    await fill(attachment, page, request.limit)
+    if (request.waitMs > 0 && page.events === 0 && (page.resume === 'new' || page.resume === 'ok')) {
+      release = host.countConnection(access.principal)
+      await wait(host, access, attachment, request)
+      await fill(attachment, page, request.limit)
+    }
+    return bytesFromPage(page, attachment)
+  } finally {
+    release?.()
+    attachment.close()
+  }
+}
+
+/** Takes what there is now, up to the page's limits. */
+async function fill(attachment: Attachment, page: Page, limit: number): Promise<void> {
+  const parts: string[] = []
+  while (page.events < limit && page.bytes < PAGE.maxBytes) {
+    const delivery: Delivery | undefined = await attachment.pull(Math.min(FILL_BYTES, PAGE.maxBytes - page.bytes))
+    if (!delivery) return
+    if (delivery.type === 'end') {
+      if (delivery.error.code === 'draining') return
+      throw delivery.error
+    }
+    if (delivery.type === 'control') take(delivery.message, page, parts)
+    else if (!add(delivery.chunk, page, limit)) return
+  }
+}
+
+const FILL_BYTES = 256 * 1024
+
+function add(chunk: Chunk, page: Page, limit: number): boolean {
+  // One event always fits a page; a further one that would not is left for the next.
+  if (page.events > 0 && page.bytes + chunk.body.byteLength > PAGE.maxBytes) return false
+  const part = sliceChunk(chunk, chunk.firstSeq - 1, chunk.firstSeq + limit - page.events - 1, Number.POSITIVE_INFINITY)
+  if (!part) return false
+  page.chunks.push(part)
+  page.events += part.lastSeq - part.firstSeq + 1
+  page.bytes += part.body.byteLength
+  return true
+}
+
+function take(message: Control, page: Page, parts: string[]): void {
+  if (message.type === 'protocol.hello') {
+    const hello = message.payload as { resume: Resume; floor_seq: number }
+    page.resume = hello.resume
+    page.floor = hello.floor_seq
+  } else if (message.type === 'protocol.gap') page.gap ??= message.payload as Gap
+  else if (message.type === 'protocol.snapshot') {
+    const part = message.payload as { seq: number; part: number; parts: number; data: string }
+    parts.push(part.data)
+    if (part.part === part.parts) page.snapshot = { seq: part.seq, state: JSON.parse(parts.join('')) }
+  }
+}
+
+/** Until there is something to read, the time is over, the client is gone, the server drains, or the token is revoked (then it throws). */
+function wait(host: Host, access: Access, attachment: Attachment, { waitMs, signal }: PollRequest): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (error?: HoldfastError): void => {
+      stopTimer()
+      stopRevoked?.()
+      signal.removeEventListener('abort', onAbort)
+      host.connections.delete(connection)
+      if (error) reject(error)
+      else resolve()
+    }
+    const onAbort = (): void => done()
+    const stopTimer = host.clock.after(waitMs, () => done())
+    const stopRevoked = access.tokenId === null ? undefined : host.onRevoked(access.tokenId, () => done(new HoldfastError('unauthorized', 'The token was revoked or has expired.')))
+    const connection: Connection = { transport: 'poll', tick: () => undefined, goAway: () => done() }
+    host.connections.add(connection)
+    signal.addEventListener('abort', onAbort)
+    attachment.onWake(() => done())
+    if (signal.aborted) done()
+  })
+}
+
+/** The page's JSON; events are the stored bytes, put between commas (decision 1). */
+function bytesFromPage(page: Page, attachment: Attachment): Uint8Array {
+  const after = page.chunks.at(-1)?.lastSeq ?? attachment.cursor
+  const rest = {
+    epoch: page.epoch,
+    head_seq: attachment.head,
+    floor_seq: page.floor,
+    next_after: after,
+    next_cursor: formatCursor(page.epoch, after),
+    has_more: after < attachment.head,
+    resume: page.resume,
+    ...(page.gap ? { gap: page.gap } : {}),
+    ...(page.snapshot ? { snapshot: page.snapshot } : {}),
+  }
+  return joinEvents(page.chunks, rest)
+}
+
+/** `{"events":[…],…rest}` around the stored bytes of the events. */
+function joinEvents(chunks: readonly Chunk[], rest: object): Uint8Array {
+  const pieces: Uint8Array[] = [Buffer.from('{"events":[')]
+  let first = true
+  for (const chunk of chunks)
+    eachRecord(chunk.body, (start, end) => {
+      if (!first) pieces.push(COMMA)
+      first = false
+      pieces.push(chunk.body.subarray(start, end))
+      return undefined
+    })
+  pieces.push(Buffer.from(`],${JSON.stringify(rest).slice(1)}`))
+  return Buffer.concat(pieces)
+}
+
+const COMMA = Buffer.from(',')
+
+/** The page before `before`, ascending, for scrolling back: the newest that fit, at most `limit` and 4 MiB. */
+export async function pageBefore(host: Host, access: Access, sessionId: string, before: number, limit: number, owner: string | undefined): Promise<Uint8Array> {
+  const own = owner === undefined ? {} : { owner }
+  const probe = await host.engine.attach(access.principal, sessionId, { ...own, mode: 'live' })
+  const head = probe.head
+  probe.close()
+  const last = Math.min(before - 1, head)
+  let reached = Math.max(0, last - limit)
+  const reader = await host.engine.attach(access.principal, sessionId, { ...own, cursor: { seq: reached } })
+  const chunks: Chunk[] = []
+  let bytes = 0
+  let floor = 0
+  try {
+    while (reached < last) {
+      const delivery = await reader.pull(FILL_BYTES)
+      if (!delivery) break
+      if (delivery.type === 'end') throw delivery.error
+      if (delivery.type === 'control') {
+        if (delivery.message.type === 'protocol.hello') floor = (delivery.message.payload as { floor_seq: number }).floor_seq
+        continue
+      }
+      const part = sliceChunk(delivery.chunk, reached, last, Number.POSITIVE_INFINITY)
+      if (!part) break
+      chunks.push(part)
+      bytes += part.body.byteLength
+      reached = part.lastSeq
+      while (chunks.length > 1 && bytes > PAGE.maxBytes) bytes -= (chunks.shift() as Chunk).body.byteLength
+    }
+  } finally {
+    reader.close()
+  }
+  const from = chunks[0]?.firstSeq
+  return joinEvents(chunks, {
+    epoch: host.engine.epoch,
+    head_seq: head,
+    floor_seq: floor,
+    has_more: from !== undefined && from > floor + 1,
+    prev_before: from ?? Math.min(before, floor + 1),
+  })
+}

@@ -1,0 +1,365 @@
+import type { Socket } from 'node:net'
+import type { Attachment, AttachOptions, Delivery } from '@holdfast/core'
+import { CLIENT_CONTROL, type Control, type Cursor, encodeControl, errorFrom, HoldfastError, isId, isInputType, type Mode, parseCursor } from '@holdfast/protocol'
+import type { WebSocket } from 'ws'
+import type { Access, Connection, Host } from '../host.ts'
+import { binaryFrames, jsonFrames, textFrame } from '../stream/frames.ts'
+import { createPump, type Pump, type Source } from '../stream/pump.ts'
+import { createStallWatch, type StallWatch } from '../stream/stall.ts'
+import { type ClientFrame, parseClientFrame } from './client-frame.ts'
+import { closeWith } from './close.ts'
+
+export interface SocketOptions {
+  readonly host: Host
+  readonly socket: WebSocket
+  readonly raw: Socket
+  readonly isBinary: boolean
+  /** Undefined until `protocol.auth` has come. */
+  readonly access: Access | undefined
+  readonly mayRaise: boolean
+  readonly remoteAddress: string | undefined
+  readonly clientId: string | undefined
+  /** What the URL asks to attach at once. */
+  readonly target: { readonly sessionId: string; readonly options: AttachOptions } | undefined
+}
+
+interface SocketSource extends Source {
+  readonly attachment: Attachment
+  readonly fromUrl: boolean
+}
+
+/** Tokenless loopback: how long a URL's session that `local` can't see waits for a `protocol.auth` that may raise it. */
+const RAISE_MS = 500
+/** A peer that does not answer a close is cut off after this long. */
+const CLOSE_MS = 2000
+/** Inputs that one socket may have under way; more are read when some are done. */
+const MAX_INPUTS = 1024
+
+/** One WebSocket: its attachments take turns on it, its inputs go in as they come (contract section 3). */
+export class SocketSession implements Connection {
+  readonly transport = 'ws'
+  readonly #host: Host
+  readonly #socket: WebSocket
+  readonly #raw: Socket
+  readonly #options: SocketOptions
+  readonly #sources = new Map<string, SocketSource>()
+  readonly #pump: Pump<SocketSource>
+  readonly #stall: StallWatch
+  #access: Access | undefined
+  #releases: (() => void)[] = []
+  #first = true
+  #closed = false
+  #inputs = 0
+  #heardMs: number
+  #sentMs: number
+  #pingedMs: number
+  #stopAuthTimer: (() => void) | undefined
+  #stopWatching: (() => void) | undefined
+  /** Frames are handled one after the other up to where the engine takes over. */
+  #handling: Promise<void> = Promise.resolve()
+
+  constructor(options: SocketOptions) {
+    this.#options = options
+    this.#host = options.host
+    this.#socket = options.socket
+    this.#raw = options.raw
+    this.#access = options.access
+    this.#stall = createStallWatch(options.raw, options.host.times.stallMs)
+    this.#heardMs = this.#sentMs = this.#pingedMs = options.host.clock.steadyMs()
+    this.#pump = createPump<SocketSource>({ send: (source, delivery) => this.#send(source, delivery) })
+    options.raw.on('drain', () => this.#pump.drained())
+    options.socket.on('message', (data, isBinaryFrame) => this.#onMessage(data as Buffer, isBinaryFrame))
+    options.socket.on('pong', () => this.#heard())
+    options.socket.on('ping', () => this.#heard())
+    options.socket.on('close', () => this.#onClose())
+    options.socket.on('error', error => this.#host.logger.debug('a socket failed', { error: error.message }))
+    this.#host.connections.add(this)
+    if (this.#access) this.#admitted(this.#access)
+    if (!this.#access) this.#stopAuthTimer = this.#host.clock.after(this.#host.times.authMs, () => this.#refuse(new HoldfastError('unauthorized', 'The first message must be protocol.auth.')))
+    else if (options.target) this.#attachFromUrl(options.target)
+  }
+
+  tick(nowMs: number): void {
+    if (this.#closed) return
+    const { silenceMs, heartbeatMs } = this.#host.times
+    if (nowMs - this.#heardMs >= silenceMs) return this.#socket.terminate()
+    if (this.#stall.isStalled(nowMs, this.#pump.isFull)) return this.#refuse(new HoldfastError('slow_consumer', 'Nothing was taken for too long; attach again from your cursor.'))
+    if (nowMs - this.#pingedMs >= heartbeatMs) {
+      this.#pingedMs = nowMs
+      this.#socket.ping()
+    }
+    if (nowMs - this.#sentMs >= heartbeatMs && !this.#pump.isFull) this.#control('protocol.heartbeat', { heads: this.#heads() })
+  }
+
+  goAway(reconnectInMs: number): void {
+    if (this.#closed) return
+    this.#control('protocol.goaway', { reconnect_in_ms: reconnectInMs })
+    this.#close(() => this.#socket.close(1001, 'draining'))
+  }
+
+  #heads(): Record<string, number> {
+    return Object.fromEntries([...this.#sources].map(([id, source]) => [id, source.attachment.head]))
+  }
+
+  #heard(): void {
+    this.#heardMs = this.#host.clock.steadyMs()
+  }
+
+  #admitted(access: Access): void {
+    this.#access = access
+    for (const release of this.#releases.splice(0)) release()
+    this.#releases.push(this.#host.countConnection(access.principal))
+    if (access.tokenId !== null) this.#releases.push(this.#host.onRevoked(access.tokenId, () => this.#refuse(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
+  }
+
+  #onMessage(data: Buffer, isBinaryFrame: boolean): void {
+    this.#heard()
+    if (++this.#inputs >= MAX_INPUTS) this.#socket.pause()
+    this.#handling = this.#handling.then(() => this.#handle(data, isBinaryFrame))
+  }
+
+  /** Settles when the next frame may be looked at: inputs are on their way then, anything else is done. */
+  async #handle(data: Buffer, isBinaryFrame: boolean): Promise<void> {
+    let frame: ClientFrame | undefined
+    try {
+      if (this.#closed) return
+      if (isBinaryFrame) throw new HoldfastError('invalid_request', 'Clients send text frames, one JSON object each.')
+      frame = parseClientFrame(data.toString())
+      const { done, isOrdered } = this.#dispatch(frame)
+      if (isOrdered) await done
+      else {
+        const input = frame
+        this.#inputs++
+        done.catch((thrown: unknown) => this.#fail(thrown, input)).finally(() => this.#inputDone())
+      }
+    } catch (thrown) {
+      this.#fail(thrown, frame)
+    } finally {
+      this.#inputDone()
+    }
+  }
+
+  #inputDone(): void {
+    if (--this.#inputs < MAX_INPUTS && this.#socket.isPaused) this.#socket.resume()
+  }
+
+  #dispatch(frame: ClientFrame): { done: Promise<void>; isOrdered: boolean } {
+    const first = this.#first
+    this.#first = false
+    if (frame.type === 'protocol.auth') return { done: this.#authenticate(frame, first), isOrdered: true }
+    if (!this.#access) {
+      this.#refuse(new HoldfastError('unauthorized', 'The first message must be protocol.auth.'))
+      return { done: Promise.resolve(), isOrdered: true }
+    }
+    if (isInputType(frame.type)) return { done: this.#input(this.#access, frame), isOrdered: false }
+    return { done: this.#command(this.#access, frame), isOrdered: true }
+  }
+
+  async #authenticate(frame: ClientFrame, isFirst: boolean): Promise<void> {
+    const payload = parsePayload('protocol.auth', frame.payload)
+    if (this.#access && !(isFirst && this.#options.mayRaise)) throw new HoldfastError('invalid_request', 'This connection is authenticated already.')
+    let access: Access
+    try {
+      access = this.#host.accessFromToken(payload.token, this.#options.remoteAddress)
+    } catch (thrown) {
+      return this.#refuse(errorFrom(thrown))
+    }
+    this.#stopAuthTimer?.()
+    this.#admitted(access)
+    this.#control('protocol.ack', { id: frame.id ?? null, seq: null, duplicate: false }, frame.id)
+    if (this.#options.target && !this.#sources.has(this.#options.target.sessionId)) await this.#attachFromUrl(this.#options.target)
+  }
+
+  async #attachFromUrl(target: NonNullable<SocketOptions['target']>): Promise<void> {
+    const access = this.#access
+    try {
+      await this.#attach(access as Access, target.sessionId, target.options, true)
+    } catch (thrown) {
+      const error = errorFrom(thrown)
+      if (access?.tokenId !== null || !this.#options.mayRaise || error.code !== 'not_found' || !this.#first) return this.#refuse(error)
+      this.#stopAuthTimer = this.#host.clock.after(RAISE_MS, () => {
+        if (this.#access === access) this.#refuse(error)
+      })
+    }
+  }
+
+  async #attach(access: Access, sessionId: string, options: AttachOptions, fromUrl: boolean): Promise<void> {
+    const attachment = await this.#host.engine.attach(access.principal, sessionId, options)
+    if (this.#closed) return attachment.close()
+    const before = this.#sources.get(attachment.sessionId)
+    if (before) this.#pump.remove(before)
+    const source: SocketSource = { attachment, fromUrl: fromUrl || (before?.fromUrl ?? false) }
+    this.#sources.set(attachment.sessionId, source)
+    this.#pump.add(source)
+  }
+
+  async #input(access: Access, frame: ClientFrame): Promise<void> {
+    this.#host.countRequest(access.principal)
+    const sessionId = frame.sessionId ?? this.#options.target?.sessionId
+    if (sessionId === undefined) throw new HoldfastError('invalid_request', 'header.session_id is missing: to which session does this go?', { field: 'header.session_id' })
+    checkBodySession(frame.payload, sessionId)
+    const clientId = this.#clientId(frame)
+    const result = await this.#host.engine.input(access.principal, sessionId, {
+      type: frame.type,
+      payload: frame.payload,
+      ...(frame.id === undefined ? {} : { id: frame.id }),
+      ...(clientId === undefined ? {} : { clientId }),
+      ...(frame.traceId === undefined ? {} : { traceId: frame.traceId }),
+    })
+    const extra = { ...(result.firstSeq === undefined ? {} : { first_seq: result.firstSeq }), ...(result.results ? { results: result.results } : {}) }
+    this.#control('protocol.ack', { id: frame.id ?? null, seq: result.seq, duplicate: result.duplicate, ...extra }, frame.id, sessionId)
+  }
+
+  #clientId(frame: ClientFrame): string | undefined {
+    const { clientId } = this.#options
+    if (clientId !== undefined && frame.clientId !== undefined && frame.clientId !== clientId)
+      throw new HoldfastError('id_mismatch', 'header.client_id is another than the one in the URL.', { client_id: clientId })
+    return frame.clientId ?? clientId
+  }
+
+  async #command(access: Access, frame: ClientFrame): Promise<void> {
+    switch (frame.type) {
+      case 'protocol.ping':
+        return this.#control('protocol.pong', {}, frame.id)
+      case 'protocol.resume': {
+        const sessionId = sessionOf(frame)
+        checkBodySession(frame.payload, sessionId)
+        return this.#attach(access, sessionId, this.#resumeOptions(frame), false)
+      }
+      case 'protocol.detach': {
+        const source = this.#sourceOf(frame)
+        this.#pump.remove(source)
+        this.#sources.delete(source.attachment.sessionId)
+        return this.#control('protocol.ack', { id: frame.id ?? null, seq: null, duplicate: false }, frame.id, source.attachment.sessionId)
+      }
+      case 'protocol.credit': {
+        const source = this.#sourceOf(frame)
+        source.attachment.credit(parsePayload('protocol.credit', frame.payload).seq)
+        return this.#pump.poke(source)
+      }
+      case 'protocol.watch':
+        return this.#watch(access, frame)
+      default:
+        throw new HoldfastError('invalid_request', `There is no message "${frame.type.slice(0, 128)}".`, { field: 'type' })
+    }
+  }
+
+  #resumeOptions(frame: ClientFrame): AttachOptions {
+    const raw = (frame.payload ?? {}) as { last_seen_seq?: unknown }
+    const cursor = raw.last_seen_seq === undefined || raw.last_seen_seq === null ? undefined : parseCursor(raw.last_seen_seq)
+    if (raw.last_seen_seq !== undefined && raw.last_seen_seq !== null && !cursor) throw new HoldfastError('invalid_cursor', 'last_seen_seq is <seq> or "<epoch>.<seq>".', { field: 'last_seen_seq' })
+    const payload = parsePayload('protocol.resume', { ...raw, last_seen_seq: cursor?.seq })
+    if (payload.epoch !== undefined && cursor?.epoch !== undefined && payload.epoch !== cursor.epoch)
+      throw new HoldfastError('id_mismatch', 'epoch is another than the one in last_seen_seq.', { field: 'epoch' })
+    const epoch = cursor?.epoch ?? payload.epoch
+    const clientId = this.#clientId(frame)
+    return {
+      ...(cursor ? { cursor: epoch === undefined ? cursor : ({ seq: cursor.seq, epoch } satisfies Cursor) } : {}),
+      ...(payload.mode === undefined ? {} : { mode: payload.mode satisfies Mode }),
+      ...(payload.window_bytes === undefined ? {} : { windowBytes: payload.window_bytes }),
+      ...(payload.on_missing === undefined ? {} : { onMissing: payload.on_missing }),
+      ...(clientId === undefined ? {} : { clientId }),
+    }
+  }
+
+  async #watch(access: Access, frame: ClientFrame): Promise<void> {
+    const { kinds } = parsePayload('protocol.watch', frame.payload)
+    this.#stopWatching?.()
+    const clientId = this.#options.clientId
+    const own = clientId === undefined ? {} : { clientId }
+    const watch = await this.#host.engine.watch(access.principal, kinds && new Set(kinds), id => {
+      if (this.#closed) return
+      this.#attach(access, id, { ...own, cursor: { seq: 0 } }, false).catch((thrown: unknown) => this.#fail(thrown, undefined, id))
+    })
+    if (this.#closed) return watch.stop()
+    this.#stopWatching = watch.stop
+    for (const id of watch.ids) {
+      // Gone since the list was read: nothing to watch.
+      await this.#attach(access, id, { ...own, mode: 'live' }, false).catch(() => undefined)
+      if (this.#closed) return
+    }
+    this.#control('protocol.watching', { kinds: kinds ?? null, sessions: watch.ids.length }, frame.id)
+  }
+
+  #sourceOf(frame: ClientFrame): SocketSource {
+    const sessionId = sessionOf(frame)
+    const source = this.#sources.get(sessionId)
+    if (!source) throw new HoldfastError('invalid_request', `This connection is not attached to "${sessionId.slice(0, 128)}".`, { session_id: sessionId })
+    return source
+  }
+
+  #send(source: SocketSource, delivery: Delivery): boolean {
+    if (this.#closed) return false
+    if (delivery.type === 'events') return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
+    if (delivery.type === 'control') return this.#writeControl(delivery.message)
+    this.#sources.delete(source.attachment.sessionId)
+    // A drain says goodbye by itself.
+    if (delivery.error.code === 'draining' && this.#host.isDraining) return true
+    this.#writeControl({ type: 'protocol.error', header: { session_id: source.attachment.sessionId }, payload: delivery.error.body() })
+    if (source.fromUrl) this.#refuse(delivery.error)
+    return true
+  }
+
+  #fail(thrown: unknown, frame: ClientFrame | undefined, sessionId = frame?.sessionId): void {
+    const error = errorFrom(thrown)
+    this.#host.countRefusal(error.code)
+    if (error.code === 'internal') this.#host.logger.error('a frame failed', { error: String((error.cause as Error | undefined)?.stack ?? error.cause) })
+    this.#control('protocol.error', error.body(), frame?.id, isId(sessionId) || sessionId === '_feed' ? sessionId : undefined)
+  }
+
+  #control(type: string, payload: unknown, replyTo?: string, sessionId?: string): void {
+    this.#writeControl({ type, header: { ...(sessionId === undefined ? {} : { session_id: sessionId }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) }, payload })
+  }
+
+  #writeControl(message: Control): boolean {
+    return this.#write(textFrame(encodeControl(message)))
+  }
+
+  #write(bytes: Buffer): boolean {
+    if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return false
+    this.#sentMs = this.#host.clock.steadyMs()
+    return this.#raw.write(bytes)
+  }
+
+  #refuse(error: HoldfastError): void {
+    this.#host.countRefusal(error.code)
+    this.#close(() => closeWith(this.#socket, error))
+  }
+
+  /** Sends what is left with the close; a peer that does not answer is cut off. */
+  #close(say: () => void): void {
+    if (this.#closed) return
+    say()
+    this.#onClose()
+    this.#host.clock.after(CLOSE_MS, () => this.#socket.terminate())
+  }
+
+  #onClose(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopAuthTimer?.()
+    this.#stopWatching?.()
+    this.#pump.close()
+    this.#sources.clear()
+    for (const release of this.#releases.splice(0)) release()
+    this.#host.connections.delete(this)
+  }
+}
+
+const sessionOf = (frame: ClientFrame): string => {
+  if (frame.sessionId === undefined) throw new HoldfastError('invalid_request', 'header.session_id is missing.', { field: 'header.session_id' })
+  return frame.sessionId
+}
+
+function parsePayload<T extends keyof typeof CLIENT_CONTROL>(type: T, payload: unknown): ReturnType<(typeof CLIENT_CONTROL)[T]['parse']> {
+  const parsed = CLIENT_CONTROL[type].safeParse(payload ?? {})
+  if (parsed.success) return parsed.data as ReturnType<(typeof CLIENT_CONTROL)[T]['parse']>
+  const issue = parsed.error.issues[0]
+  throw new HoldfastError('invalid_request', `${type}: ${issue?.path.join('.')} ${issue?.message}`, { field: `payload.${issue?.path.join('.')}` })
+}
+
+/** An id in the payload that is another than the one in the header is never silently picked over it (SEQ-10). */
+function checkBodySession(payload: unknown, sessionId: string): void {
+  const inBody = (payload as { session_id?: unknown } | null | undefined)?.session_id
+  if (inBody !== undefined && inBody !== sessionId) throw new HoldfastError('id_mismatch', 'payload.session_id is another than header.session_id.', { session_id: sessionId })
+}

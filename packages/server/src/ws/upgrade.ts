@@ -1,0 +1,82 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import { errorFrom, HoldfastError } from '@holdfast/protocol'
+import { WebSocketServer } from 'ws'
+import { arrivalFrom } from '../http/arrival.ts'
+import type { Admission, Host } from '../host.ts'
+import { attachOptionsFromQuery, cursorFromQuery } from '../query.ts'
+import { closeWith } from './close.ts'
+import { SocketSession, type SocketOptions } from './socket.ts'
+
+const SUBPROTOCOLS = ['holdfast.v1+json', 'holdfast.v1+binary'] as const
+
+export interface Upgrades {
+  /** Takes an upgrade of `/ws`; true when the path was its own. */
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+/** The WebSocket door: Origin and Host are refused by plain HTTP, anything later by a close that a browser can read. */
+export function createUpgrades(host: Host): Upgrades {
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: host.limits.input_bytes,
+    skipUTF8Validation: false,
+    // An unknown subprotocol is accepted under its first name, and closed with the list.
+    handleProtocols: protocols => SUBPROTOCOLS.find(name => protocols.has(name)) ?? protocols.values().next().value ?? false,
+  })
+  return {
+    handle(request, socket, head) {
+      const url = new URL(request.url ?? '/', 'http://localhost')
+      let admission: Admission | undefined
+      let refusal: HoldfastError | undefined
+      try {
+        admission = host.admit(arrivalFrom(request, url, 'socket'))
+      } catch (thrown) {
+        refusal = errorFrom(thrown)
+      }
+      if (refusal?.code === 'origin_rejected') return refusePlain(socket, refusal)
+      server.handleUpgrade(request, socket, head, webSocket => {
+        webSocket.on('error', () => undefined)
+        try {
+          if (refusal) throw refusal
+          if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
+          const options = socketOptions(host, admission as Admission, request, url)
+          checkSubprotocol(webSocket.protocol)
+          new SocketSession({ ...options, socket: webSocket, raw: socket as Socket, isBinary: webSocket.protocol === 'holdfast.v1+binary' })
+        } catch (thrown) {
+          const error = errorFrom(thrown)
+          host.countRefusal(error.code)
+          closeWith(webSocket, error)
+        }
+      })
+    },
+  }
+}
+
+function socketOptions(host: Host, admission: Admission, request: IncomingMessage, url: URL): Omit<SocketOptions, 'socket' | 'raw' | 'isBinary'> {
+  const query = url.searchParams
+  const options = attachOptionsFromQuery(query, cursorFromQuery(query, ['cursor', 'last_seen_seq']))
+  const sessionId = query.get('session_id')
+  return {
+    host,
+    access: admission.needsAuthMessage ? undefined : admission,
+    mayRaise: admission.mayRaise,
+    remoteAddress: request.socket.remoteAddress,
+    clientId: options.clientId,
+    target: sessionId === null ? undefined : { sessionId, options },
+  }
+}
+
+function checkSubprotocol(name: string): void {
+  if (name === '' || (SUBPROTOCOLS as readonly string[]).includes(name)) return
+  throw new HoldfastError('unsupported_version', `Spoken here: ${SUBPROTOCOLS.join(', ')}.`, { supported: SUBPROTOCOLS })
+}
+
+function refusePlain(socket: Duplex, error: HoldfastError): void {
+  const body = JSON.stringify({ error: error.body() })
+  socket.end(
+    `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

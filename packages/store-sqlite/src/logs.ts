@@ -1,0 +1,188 @@
+import type { Row, Sql } from './database.ts'
+import { DamagedError } from './errors.ts'
+import type { CreateItem } from './messages.ts'
+import { repack, type Piece } from './records.ts'
+import { chunkSum, recordSum, SESSION_COLUMNS, sessionFits } from './schema.ts'
+import { sumOf } from './checksum.ts'
+
+/** The largest body of one chunk row, apart from single events: what one turn of a reader takes. */
+const CHUNK_BYTES = 64 * 1024
+
+/** A session's row as it is in the middle of a transaction, without its record. */
+export interface Log {
+  readonly id: string
+  key: number
+  readonly kind: string
+  readonly owner: string
+  status: string
+  life: string
+  parent: string | null
+  readonly createdAt: number
+  activityAt: number
+  head: number
+  floor: number
+  bytes: number
+  /** Bytes in chunk rows. */
+  loose: number
+  /** The newest seq in segments. */
+  folded: number
+  /** Appended in this transaction, not yet rows. */
+  pending: Piece[]
+  dirty: boolean
+}
+
+export interface Totals {
+  commits: number
+  sessions: number
+  logBytes: number
+}
+
+/** The sessions that a transaction touches; `flush` writes them before it commits, `forget` after it ended either way. */
+export interface Logs {
+  readonly totals: Totals
+  /** Throws DamagedError. */
+  find(id: string): Log | undefined
+  add(create: CreateItem): Log
+  setRecord(log: Log, record: string): void
+  /** Counts a live session in or out. */
+  count(log: Log, by: 1 | -1): void
+  flushPending(log: Log): void
+  /** Gives back the logs with at least `foldBytes` in chunk rows. */
+  flush(foldBytes: number): Log[]
+  forget(totals: Totals): void
+}
+
+export function createLogs(sql: Sql, totals: Totals): Logs {
+  const logs = new Map<string, Log>()
+  let current = { ...totals }
+
+  const self: Logs = {
+    get totals() {
+      return current
+    },
+    find(id) {
+      const known = logs.get(id)
+      if (known) return known
+      const row = sql(`SELECT ${SESSION_COLUMNS}, crc FROM sessions WHERE id = ?`).get(id)
+      if (!row) return undefined
+      if (!sessionFits(row)) throw new DamagedError(id, 'the row of the session does not fit its checksum')
+      const log = logFromRow(row)
+      logs.set(id, log)
+      return log
+    },
+    add(create) {
+      const { changes: _, lastInsertRowid } = sql(
+        `INSERT INTO sessions (id, kind, owner, status, life, parent, created_at, activity_at, head, floor, bytes, loose, folded, crc, record_crc, record)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, 0, ?, ?)`,
+      ).run(
+        create.id,
+        create.kind,
+        create.owner,
+        create.status,
+        create.life,
+        create.parent,
+        create.createdAt,
+        create.activityAt,
+        create.head,
+        create.head,
+        create.head,
+        recordSum(create.id, create.record),
+        create.record,
+      )
+      const log: Log = { ...create, key: Number(lastInsertRowid), floor: create.head, bytes: 0, loose: 0, folded: create.head, pending: [], dirty: true }
+      logs.set(create.id, log)
+      if (log.status === 'live') self.count(log, 1)
+      return log
+    },
+    setRecord(log, record) {
+      sql('UPDATE sessions SET record = ?, record_crc = ? WHERE key = ?').run(record, recordSum(log.id, record), log.key)
+    },
+    count(log, by) {
+      current.sessions += by
+      sql('INSERT INTO owners (owner, sessions) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET sessions = sessions + excluded.sessions').run(log.owner, by)
+    },
+    flushPending(log) {
+      for (const { firstSeq, lastSeq, body } of repack(log.pending, CHUNK_BYTES)) {
+        sql('INSERT INTO chunks (session, first_seq, last_seq, crc, body) VALUES (?, ?, ?, ?, ?)').run(
+          log.key,
+          firstSeq,
+          lastSeq,
+          chunkSum(log.key, firstSeq, lastSeq, body),
+          body,
+        )
+        log.loose += body.byteLength
+      }
+      log.pending = []
+    },
+    flush(foldBytes) {
+      const foldable: Log[] = []
+      for (const log of logs.values()) {
+        if (log.pending.length > 0) self.flushPending(log)
+        if (log.dirty) writeRow(sql, log)
+        log.dirty = false
+        if (log.loose >= foldBytes) foldable.push(log)
+      }
+      return foldable
+    },
+    forget(after) {
+      logs.clear()
+      current = { ...after }
+    },
+  }
+  return self
+}
+
+function writeRow(sql: Sql, log: Log): void {
+  sql('UPDATE sessions SET status = ?, life = ?, parent = ?, activity_at = ?, head = ?, floor = ?, bytes = ?, loose = ?, folded = ?, crc = ? WHERE key = ?').run(
+    log.status,
+    log.life,
+    log.parent,
+    log.activityAt,
+    log.head,
+    log.floor,
+    log.bytes,
+    log.loose,
+    log.folded,
+    logSum(log),
+    log.key,
+  )
+}
+
+/** In the order of SESSION_COLUMNS. */
+export const logSum = (log: Omit<Log, 'pending' | 'dirty'>): number =>
+  sumOf([
+    log.key,
+    log.id,
+    log.kind,
+    log.owner,
+    log.status,
+    log.life,
+    log.parent,
+    log.createdAt,
+    log.activityAt,
+    log.head,
+    log.floor,
+    log.bytes,
+    log.loose,
+    log.folded,
+  ])
+
+/** Of a row with SESSION_COLUMNS. */
+export const logFromRow = (row: Row): Log => ({
+  id: row['id'] as string,
+  key: row['key'] as number,
+  kind: row['kind'] as string,
+  owner: row['owner'] as string,
+  status: row['status'] as string,
+  life: row['life'] as string,
+  parent: row['parent'] as string | null,
+  createdAt: row['created_at'] as number,
+  activityAt: row['activity_at'] as number,
+  head: row['head'] as number,
+  floor: row['floor'] as number,
+  bytes: row['bytes'] as number,
+  loose: row['loose'] as number,
+  folded: row['folded'] as number,
+  pending: [],
+  dirty: false,
+})
