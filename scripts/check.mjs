@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import './require-node.mjs'
-import { ambientProblems, lengthProblems, wordProblems } from './house-rules.mjs'
+import { linkProblems } from './doc-links.mjs'
+import { ambientProblems, lengthProblems, stampProblems, wordProblems } from './house-rules.mjs'
 import { importGraphProblems } from './import-graph.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -18,14 +19,16 @@ function tool(name, args) {
 }
 
 const CHECKS = [
-  ['biome: format and lint', () => tool('biome', ['check', '--error-on-warnings', '--max-diagnostics=none', '--reporter=concise'])],
+  ['biome: format and lint', () => tool('biome', ['check', '--error-on-warnings', '--diagnostic-level=warn', '--max-diagnostics=none', '--reporter=concise'])],
   ['types of sources (tsc -b)', () => tool('tsc', ['-b'])],
   ['types of tests', () => tool('tsc', ['-p', 'tsconfig.test.json'])],
   ['knip: unused files, exports, dependencies', () => tool('knip', ['--no-progress', '--no-config-hints'])],
   ['import graph', () => importGraphProblems(root)],
   ['time and chance as parameters', () => ambientProblems(root)],
+  ['one stamping place', () => stampProblems(root)],
   ['words, hosts and paths', () => wordProblems(root)],
   ['file length', () => lengthProblems(root)],
+  ['links in docs', () => linkProblems(root)],
 ]
 
 let failed = 0

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { ambientProblems, lengthProblems, wordProblems } from './house-rules.mjs'
+import { linkProblems } from './doc-links.mjs'
+import { ambientProblems, lengthProblems, stampProblems, wordProblems } from './house-rules.mjs'
 import { importGraphProblems } from './import-graph.mjs'
 import { codeOf } from './source-text.mjs'
 
@@ -79,6 +80,8 @@ test.each([
         'packages/core/src/a.test.ts': code,
         'e2e/a.ts': code,
         'packages/cli/src/b.ts': `// edge: why\n${code}`,
+        'packages/cli/src/main.ts': `// The start of the process, edge: the real clock.\n\n\n${code}`,
+        'packages/cli/test/c.ts': code,
       }),
     ),
   ).toEqual([])
@@ -116,4 +119,24 @@ test('line breaks stay where they were when comments and strings go', () => {
   const text = 'a /* 1\n2 */ b // c\n`x\n${"}"}`\n/[/"]/.test(d)\n'
   expect(codeOf(text).split('\n').length).toBe(text.split('\n').length)
   expect(codeOf(text)).toContain('.test(d)')
+})
+
+test('links of docs to files and headings that are not there are found', () => {
+  const root = tree({
+    'docs/a.md':
+      '# A title, with `code`\n[here](#a-title-with-code) [b](b.md#two) [c](https://example.org)\n[gone](c.md)\n[gone](b.md#three)\n`[code](x.md)`\n',
+    'docs/b.md': '# One\n## Two\n```\n# Three\n[code](x.md)\n```\n',
+  })
+  expect(linkProblems(root)).toEqual(['docs/a.md:3: no such file: c.md', 'docs/a.md:4: no such heading: b.md#three'])
+})
+
+test('[SEQ-12] a source that makes an event past the stamping place is found', () => {
+  const code = "import { encodeEvent } from '@holdfast/protocol'\nexport const x = encodeEvent(draft, 's', 1, at)\n"
+  const root = tree({
+    'packages/server/src/a.ts': code,
+    'packages/core/src/writer.ts': code,
+    'packages/core/src/a.test.ts': code,
+    'packages/testkit/src/b.ts': code,
+  })
+  expect(stampProblems(root)).toEqual(['packages/server/src/a.ts: makes an event by itself; only packages/core/src/writer.ts may'])
 })

@@ -7,12 +7,15 @@ import { codeOf, filesUnder, isSource, isTest, lineAt } from './source-text.mjs'
 
 const MAX_LINES = 400
 
+/** Where a file says what is odd about it. */
+const TOP_LINES = 8
+
 /** Time and chance come in as parameters; these are their sources. */
 const AMBIENT =
   /\bDate\.now\b|\bnew Date\(\s*\)|\bperformance\.now\b|\bMath\.random\b|(?<![.\w])(?:globalThis\.)?set(?:Timeout|Interval)\b(?!\s*[?:]?:)|\brandomUUID\b|node:timers/g
 const AMBIENT_ALLOWED = /(?:^|\/)[^/]*(?:clock|random)[^/]*\.(?:ts|tsx|mjs)$/
 
-/** A line, or the one above it, may say why it is an edge: `// edge: the process's own deadline`. */
+/** A line, the one above it, or the top of a file for all of it, may say why it is an edge: `// edge: the process's own deadline`. */
 const EDGE = /\/\/ edge: \S/
 
 /** Uses of the wall clock, timers and chance outside clock and random files. */
@@ -22,6 +25,7 @@ export function ambientProblems(root) {
     if (!/^(packages|apps)\//.test(path) || isTest(path) || path.startsWith('packages/testkit/') || AMBIENT_ALLOWED.test(path)) continue
     const text = readFileSync(join(root, path), 'utf8')
     const lines = text.split('\n')
+    if (lines.slice(0, TOP_LINES).some(line => /^(?:\/\/| ?\*).*\bedge: \S/.test(line))) continue
     const code = codeOf(text)
     for (const match of code.matchAll(AMBIENT)) {
       const line = lineAt(code, match.index)
@@ -80,9 +84,23 @@ export function lengthProblems(root) {
     if (!isSource(path) && !path.endsWith('.css')) continue
     const text = readFileSync(join(root, path), 'utf8')
     const lines = text.split('\n').length - 1
-    const top = text.split('\n').slice(0, 8).join('\n')
+    const top = text.split('\n').slice(0, TOP_LINES).join('\n')
     if (lines > MAX_LINES && !/(?:\/\/|\*).*\b(?:long|lines|length)\b/i.test(top))
       problems.push(`${path}: ${lines} lines; split it, or say at its top why it is that long`)
   }
   return problems
+}
+
+/** The one place where events get seq, time and bytes (SEQ-12). */
+const STAMP = /\bencodeEvent\s*\(/
+const STAMPING_PLACES = ['packages/protocol/src/envelope.ts', 'packages/core/src/writer.ts']
+
+/** Sources that make an event's bytes past the one place that stamps them. */
+export function stampProblems(root) {
+  return filesUnder(root)
+    .filter(
+      path => isSource(path) && /^(packages|apps)\//.test(path) && !isTest(path) && !path.startsWith('packages/testkit/') && !STAMPING_PLACES.includes(path),
+    )
+    .filter(path => STAMP.test(codeOf(readFileSync(join(root, path), 'utf8'))))
+    .map(path => `${path}: makes an event by itself; only ${STAMPING_PLACES[1]} may`)
 }

@@ -10,7 +10,7 @@ export interface ProducerOptions {
   readonly batchBytes?: number
   /** How long a lone item waits for company, in ms. */
   readonly lingerMs?: number
-  /** Items unacknowledged at a time; `append` waits beyond that. */
+  /** Items unacknowledged at a time: beyond that `ready()` waits, and batches go without lingering. */
   readonly maxPending?: number
   /** Told of every batch that was refused for good; the promises of its items reject too. */
   readonly onError?: (error: ClientError) => void
@@ -62,9 +62,6 @@ export interface ProducerPorts {
 
 const LIMITS = { batchEvents: 100, batchBytes: 512 * 1024, lingerMs: 5, maxPending: 1000 }
 
-/** Room for the envelope that the server puts around an item. */
-const ENVELOPE_BYTES = 512
-
 export function createProducer(ports: ProducerPorts, options: ProducerOptions = {}): Producer {
   const { clock, random, policy } = ports
   const limits = { ...LIMITS, ...options }
@@ -73,6 +70,8 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
   const abort = new AbortController()
   let queue: Item[] = []
   let taken = 0
+  let appended = 0
+  let settled = 0
   let queuedBytes = 0
   let sending = false
   let urgent = false
@@ -83,6 +82,7 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
 
   const answered = (count: number): void => {
     taken -= count
+    settled += count
     const ready = waiters
     waiters = []
     for (const wake of ready) wake()
@@ -186,7 +186,7 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
     if (!isId(id)) throw new HoldfastError('invalid_request', 'id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.', { field: 'id', item_id: id })
     const json = JSON.stringify({ ...value, id })
     const bytes = new TextEncoder().encode(json).byteLength
-    if (bytes + ENVELOPE_BYTES > DEFAULT_LIMITS.event_bytes + ENVELOPE_BYTES)
+    if (bytes > DEFAULT_LIMITS.event_bytes)
       throw new HoldfastError('too_large', 'The event is over the limit.', { limit: 'event_bytes', bytes, max: DEFAULT_LIMITS.event_bytes, item_id: id })
     return { id, json, bytes }
   }
@@ -197,6 +197,7 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
     const read = itemFrom(value)
     const full = taken >= limits.maxPending
     taken++
+    appended++
     if (full) urgent = true
     return new Promise<Appended>((resolve, reject) => {
       queue.push({ ...read, resolve, reject })
@@ -208,7 +209,8 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
   const flush = async (): Promise<void> => {
     urgent = true
     pump()
-    await until(() => taken === 0)
+    const goal = appended
+    await until(() => settled >= goal)
     const error = firstError
     firstError = undefined
     if (error) throw error
@@ -219,10 +221,10 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
       return taken
     },
     append: item => {
-      const appended = append(item)
+      const answer = append(item)
       // Refusals reach flush, close and onError too: an append that nobody awaits is no unhandled rejection.
-      appended.catch(() => {})
-      return appended
+      answer.catch(() => {})
+      return answer
     },
     ready: () => until(() => taken < limits.maxPending),
     flush,

@@ -201,7 +201,7 @@ function listRows(disk: MemoryDisk, query: ListQuery): SessionRow[] {
   for (const { row } of disk.logs.values()) {
     if (row.status !== 'live') continue
     if (query.owner !== undefined && row.owner !== query.owner) continue
-    if (query.kind !== undefined && row.kind !== query.kind) continue
+    if (query.kind === undefined ? row.kind === 'feed' : row.kind !== query.kind) continue
     if (query.life !== undefined && row.life !== query.life) continue
     if (query.parent !== undefined && row.record.parent_session_id !== query.parent) continue
     if (query.before !== undefined && newerFirst(query.before, row) >= 0) continue

@@ -97,7 +97,7 @@ export interface Commit {
   readonly appends?: readonly Append[]
   readonly patches?: readonly RowPatch[]
   /** Drops the log, ids, snapshots and blobs; the row stays with this status, its record reduced to this one. */
-  readonly drops?: readonly { readonly sessionId: string; readonly status: 'deleted' | 'expired'; readonly record: SessionRecord }[]
+  readonly drops?: readonly { readonly sessionId: string; readonly status: 'deleted' | 'expired'; readonly record: SessionRecord; readonly keepLog: boolean }[]
   /** Events up to and including `floor` go; `bytes` of the row is recounted by the store. */
   readonly trims?: readonly { readonly sessionId: string; readonly floor: number }[]
   readonly ids?: readonly IdRow[]

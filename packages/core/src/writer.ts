@@ -110,7 +110,7 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
       patchRow: (sessionId, record) => void patches.push({ sessionId, record }),
       drop(log, status, record) {
         changeOf(log).gone = true
-        drops.push({ sessionId: log.id, status, record })
+        drops.push({ sessionId: log.id, status, record, keepLog: false })
       },
       trim(log, floor, freedBytes) {
         const change = changeOf(log)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { errorSchema, gapSchema, RESUMES } from './control.ts'
+import { FEED_ID } from './ids.ts'
 import { idSchema, sessionSchema, stateSchema } from './session.ts'
 
 const seq = z.int().min(0)
@@ -54,7 +55,7 @@ export const ANSWERS = {
     floor_seq: seq,
     next_after: seq.optional().describe('The cursor of the next page in this epoch'),
     next_cursor: z.string().optional().describe('The same as `<epoch>.<seq>`; keep this one over restarts'),
-    prev_before: seq.nullable().optional().describe('With `before`: where the page before this one ends'),
+    prev_before: seq.optional().describe('With `before`: where the page before this one ends'),
     has_more: z.boolean(),
     resume: z.enum(RESUMES).optional(),
     gap: gapSchema.optional(),
@@ -74,12 +75,12 @@ export const createTokenSchema = z.object({
   subject: z.string().min(1),
   scopes: z.array(z.enum(['read', 'write', 'produce', 'exec', 'admin'])).min(1),
   session_id: idSchema.optional(),
-  expires_at: timestamp.nullable().optional(),
+  expires_at: z.string().optional().describe('RFC 3339, in the future; without it the token does not expire'),
 })
 
 /** The body of `POST /tickets`: for URLs, which get logged, instead of a token, which must not. */
 export const createTicketSchema = z.object({
-  session_id: idSchema.optional(),
+  session_id: z.union([z.literal(FEED_ID), idSchema]).optional(),
   scope: z.enum(['read', 'write', 'produce']),
   stream: z.boolean().optional().describe('For an EventSource: 5 min, reusable, bound to session and scope; else 30 s and one use'),
 })

@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs'
+import { openSync, readSync } from 'node:fs'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { sumOf } from './checksum.ts'
 import type { Row } from './database.ts'
@@ -116,6 +116,16 @@ export function blocksAfter(segment: Segment, after: number, maxBytes: number): 
   return chosen
 }
 
+/** Throws DamagedError where a segment has no file. */
+export function openSegment(path: string, segment: Segment, sessionId: string): number {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOENT') throw error
+    throw new DamagedError(sessionId, `the file of segment ${segment.key} is missing`)
+  }
+}
+
 /** Reads neighbouring blocks from the file and checks them. Throws DamagedError, or what the file system throws. */
 export function readBlocks(file: number, segment: Segment, blocks: readonly Block[], sessionId: string): Piece | undefined {
   const first = blocks[0]
@@ -134,7 +144,7 @@ export function readBlocks(file: number, segment: Segment, blocks: readonly Bloc
     if (blockSum(segment.session, block.firstSeq, block.lastSeq, segment.codec, part) !== block.crc) {
       throw new DamagedError(sessionId, `a block of segment ${segment.key} does not fit its checksum`)
     }
-    if (segment.codec === CODEC.zstd) parts.push(zstdDecompressSync(part, { maxOutputLength: block.bytes }))
+    if (segment.codec === CODEC.zstd) parts.push(zstdDecompressSync(part, { maxOutputLength: Math.max(1, block.bytes) }))
   }
   const body = segment.codec !== CODEC.zstd ? stored : parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
   return { firstSeq: first.firstSeq, lastSeq: last.lastSeq, body }

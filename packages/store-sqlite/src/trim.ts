@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { pruneSnapshots, type Desk } from './apply.ts'
 import { DamagedError } from './errors.ts'
@@ -6,7 +6,7 @@ import type { Log } from './logs.ts'
 import { segmentPath } from './paths.ts'
 import { skipRecords } from './records.ts'
 import { chunkSum } from './schema.ts'
-import { blocksAfter, readBlocks, segmentFromRow, segmentSum, SEGMENT_COLUMNS, type Segment } from './segments.ts'
+import { blocksAfter, openSegment, readBlocks, segmentFromRow, segmentSum, SEGMENT_COLUMNS, type Segment } from './segments.ts'
 
 /** Takes events up to `wanted` out of a log: whole rows and segments go, a chunk row that is cut is rewritten, a segment that is cut is sliced when read. */
 export function trimLog(desk: Desk, log: Log, wanted: number): void {
@@ -67,7 +67,7 @@ function bytesUpTo(segment: Segment, floor: number, path: string, sessionId: str
   const cut = all.find(block => block.lastSeq > floor)
   const before = all.filter(block => block.lastSeq <= floor).reduce((sum, block) => sum + block.bytes, 0)
   if (!cut || cut.firstSeq > floor) return before
-  const file = openSync(path, 'r')
+  const file = openSegment(path, segment, sessionId)
   try {
     const piece = readBlocks(file, segment, [cut], sessionId)
     return before + (piece ? skipRecords(piece.body, floor - cut.firstSeq + 1) : 0)

@@ -73,7 +73,7 @@ export function createGuard(options: GuardOptions): Guard {
   const { settings, adminSecret, tokens, tickets, clock, logger } = options
   const isOpen = options.isOpen ?? isOpenByDefault
   const alwaysToken = needsToken(settings)
-  const isGuessable = settings.token !== null && settings.token.length < UNGUESSABLE_LENGTH
+  const isGuessable = adminSecret.length < UNGUESSABLE_LENGTH
   const failures = createBuckets({ clock, rule: FAILURES, maxKeys: MAX_ADDRESSES })
   let knownPlaces: ReturnType<typeof placesOf> | undefined
   const places = () => {

@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import { errorFrom, HoldfastError } from '@holdfast/protocol'
-import { WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { CompatSessionsSocket } from '../compat/sessions.ts'
 import { arrivalFrom } from '../http/arrival.ts'
 import type { Admission, Host } from '../host.ts'
 import { attachOptionsFromQuery, cursorFromQuery } from '../query.ts'
@@ -12,17 +13,17 @@ import { SocketSession, type SocketOptions } from './socket.ts'
 const SUBPROTOCOLS = ['holdfast.v1+json', 'holdfast.v1+binary'] as const
 
 export interface Upgrades {
-  /** Takes an upgrade of `/ws`; true when the path was its own. */
+  /** Takes an upgrade; a path with no socket behind it is accepted and closed with 4404. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
 
-/** The WebSocket door: Origin and Host are refused by plain HTTP, anything later by a close that a browser can read. */
+/** The WebSocket doors, `/ws` and the old ones: Origin and Host are refused by plain HTTP, anything later by a close that a browser can read. */
 export function createUpgrades(host: Host): Upgrades {
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
+    clientTracking: false,
     maxPayload: host.limits.input_bytes,
-    skipUTF8Validation: false,
     // An unknown subprotocol is accepted under its first name, and closed with the list.
     handleProtocols: protocols => SUBPROTOCOLS.find(name => protocols.has(name)) ?? protocols.values().next().value ?? false,
   })
@@ -42,6 +43,8 @@ export function createUpgrades(host: Host): Upgrades {
         try {
           if (refusal) throw refusal
           if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
+          if (url.pathname === '/compat/sessions/ws') return openCompat(host, admission as Admission, webSocket, socket as Socket)
+          if (url.pathname !== '/ws') throw new HoldfastError('not_found', `There is no socket at ${url.pathname.slice(0, 80)}.`)
           const options = socketOptions(host, admission as Admission, request, url)
           checkSubprotocol(webSocket.protocol)
           new SocketSession({ ...options, socket: webSocket, raw: socket as Socket, isBinary: webSocket.protocol === 'holdfast.v1+binary' })
@@ -53,6 +56,12 @@ export function createUpgrades(host: Host): Upgrades {
       })
     },
   }
+}
+
+/** Old clients know no first message, so they need a header or a ticket where a token is needed. */
+function openCompat(host: Host, admission: Admission, webSocket: WebSocket, raw: Socket): void {
+  if (admission.needsAuthMessage) throw new HoldfastError('unauthorized', 'This socket needs an Authorization header or a ticket.')
+  new CompatSessionsSocket(host, admission, webSocket, raw)
 }
 
 function socketOptions(host: Host, admission: Admission, request: IncomingMessage, url: URL): Omit<SocketOptions, 'socket' | 'raw' | 'isBinary'> {

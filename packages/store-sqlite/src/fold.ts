@@ -1,0 +1,164 @@
+import { closeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Desk } from './apply.ts'
+import { DamagedError } from './errors.ts'
+import { removeDurably, writeDurably } from './files.ts'
+import type { Result } from './messages.ts'
+import { segmentPath } from './paths.ts'
+import type { Piece } from './records.ts'
+import { chunkSum, readMeta, writeMeta } from './schema.ts'
+import { blocksAfter, buildSegment, openSegment, readBlocks, segmentFromRow, segmentSum, SEGMENT_COLUMNS, type Segment } from './segments.ts'
+import type { Database } from './database.ts'
+import type { Task } from './writer.ts'
+
+/** What moves events from rows into files. */
+export interface Folder {
+  /** Folds one run of a log's chunk rows, of about `segmentBytes`, if there are `leastBytes`; false when there was nothing to do. Throws DamagedError, or what the file system throws. */
+  foldRun(sessionId: string, leastBytes: number, compress: boolean): Promise<boolean>
+  /** Compresses one segment of a log that is not yet; false when all are. */
+  compressOne(sessionId: string): Promise<boolean>
+}
+
+export interface FolderOptions {
+  readonly db: Database
+  readonly desk: Desk
+  readonly segmentBytes: number
+  /** Runs a task in the next transaction. */
+  readonly run: (task: Task) => Promise<Result>
+  readonly onRemoved: (segments: readonly number[]) => void
+  readonly step: (name: string) => void
+}
+
+interface Run {
+  readonly session: number
+  readonly rows: { readonly count: number; readonly bytes: number; readonly firstSeq: number; readonly lastSeq: number } | undefined
+  readonly replaced: Segment | undefined
+  readonly pieces: readonly Piece[]
+}
+
+/** Files are written first and synced, then one transaction swaps the rows for the segment; a crash leaves one or the other, and a file that is swept. */
+export function createFolder(options: FolderOptions): Folder {
+  const { db, desk, step, run } = options
+  const { sql, logs, paths } = desk
+
+  const piecesOf = (segment: Segment, sessionId: string): Piece[] => {
+    const file = openSegment(join(paths.dataDir, segmentPath(segment.key)), segment, sessionId)
+    try {
+      return blocksAfter(segment, 0, Number.POSITIVE_INFINITY).map(block => readBlocks(file, segment, [block], sessionId) as Piece)
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  const keyOf = (sessionId: string): number | undefined => sql('SELECT key FROM sessions WHERE id = ?').get(sessionId)?.['key'] as number | undefined
+
+  const chunkRun = (sessionId: string, session: number): Run['rows'] & { pieces: Piece[] } => {
+    const pieces: Piece[] = []
+    let bytes = 0
+    for (const row of sql('SELECT first_seq, last_seq, crc, body FROM chunks WHERE session = ? ORDER BY first_seq').iterate(session)) {
+      const piece = { firstSeq: row['first_seq'] as number, lastSeq: row['last_seq'] as number, body: row['body'] as Uint8Array }
+      if (row['crc'] !== chunkSum(session, piece.firstSeq, piece.lastSeq, piece.body)) throw new DamagedError(sessionId, 'a chunk does not fit its checksum')
+      if (pieces.length > 0 && bytes + piece.body.byteLength > options.segmentBytes) break
+      pieces.push(piece)
+      bytes += piece.body.byteLength
+    }
+    return { pieces, bytes, count: pieces.length, firstSeq: pieces[0]?.firstSeq ?? 0, lastSeq: pieces.at(-1)?.lastSeq ?? 0 }
+  }
+
+  /** True when everything that went into the file is still as it was. */
+  const isUnchanged = (work: Run, sessionId: string): boolean => {
+    if (logs.find(sessionId)?.key !== work.session) return false
+    if (work.rows) {
+      const now = sql('SELECT count(*) AS count, sum(length(body)) AS bytes, max(last_seq) AS last FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').get(
+        work.session,
+        work.rows.firstSeq,
+        work.rows.lastSeq,
+      )
+      if (now?.['count'] !== work.rows.count || now['bytes'] !== work.rows.bytes || now['last'] !== work.rows.lastSeq) return false
+    }
+    return !work.replaced || sql('SELECT trimmed FROM segments WHERE key = ?').get(work.replaced.key)?.['trimmed'] === work.replaced.trimmed
+  }
+
+  const swap = (work: Run, segment: Segment, sessionId: string): Result => {
+    const path = segmentPath(segment.key)
+    const log = logs.find(sessionId)
+    if (!log || !isUnchanged(work, sessionId)) {
+      sql(`UPDATE files SET state = 'old' WHERE path = ?`).run(path)
+      return { value: 0 }
+    }
+    if (work.rows) {
+      sql('DELETE FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').run(work.session, work.rows.firstSeq, work.rows.lastSeq)
+      log.loose -= work.rows.bytes
+      log.folded = Math.max(log.folded, work.rows.lastSeq)
+      log.dirty = true
+    }
+    if (work.replaced) {
+      sql('DELETE FROM segments WHERE key = ?').run(work.replaced.key)
+      sql(`INSERT INTO files (path, state) VALUES (?, 'old') ON CONFLICT DO UPDATE SET state = 'old'`).run(segmentPath(work.replaced.key))
+    }
+    sql('DELETE FROM files WHERE path = ?').run(path)
+    sql('INSERT INTO segments (key, session, first_seq, last_seq, codec, bytes, stored, trimmed, crc, blocks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      segment.key,
+      segment.session,
+      segment.firstSeq,
+      segment.lastSeq,
+      segment.codec,
+      segment.bytes,
+      segment.stored,
+      segment.trimmed,
+      segmentSum(segment),
+      segment.blocks,
+    )
+    return { value: 1 }
+  }
+
+  const write = async (sessionId: string, work: Run, compress: boolean): Promise<boolean> => {
+    const begun = await run(() => {
+      const key = Number(readMeta(db, 'next_segment') ?? 1)
+      writeMeta(db, 'next_segment', String(key + 1))
+      sql(`INSERT INTO files (path, state) VALUES (?, 'new')`).run(segmentPath(key))
+      return { value: key }
+    })
+    if (!begun || 'failure' in begun) return false
+    step('fold:begun')
+    const place = { key: begun.value as number, session: work.session, trimmed: work.replaced?.trimmed ?? 0 }
+    const { segment, file } = buildSegment(place, work.pieces, compress)
+    try {
+      await writeDurably(join(paths.dataDir, segmentPath(segment.key)), file)
+    } catch (error) {
+      await removeDurably(paths.dataDir, [segmentPath(segment.key)]).catch(() => {})
+      await run(() => {
+        sql('DELETE FROM files WHERE path = ?').run(segmentPath(segment.key))
+        return undefined
+      })
+      throw error
+    }
+    step('fold:file')
+    const swapped = await run(() => swap(work, segment, sessionId))
+    step('fold:swapped')
+    if (work.replaced) options.onRemoved([work.replaced.key])
+    return swapped !== undefined && 'value' in swapped && swapped.value === 1
+  }
+
+  return {
+    async foldRun(sessionId, leastBytes, compress) {
+      const session = keyOf(sessionId)
+      if (session === undefined) return false
+      const { pieces, ...rows } = chunkRun(sessionId, session)
+      if (pieces.length === 0 || rows.bytes < leastBytes) return false
+      const last = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? ORDER BY first_seq DESC LIMIT 1`).get(session)
+      const before = last && segmentFromRow(last, sessionId)
+      // A small segment is taken along, so that a log which falls idle often does not become a heap of small files.
+      const replaced = before && before.bytes + rows.bytes <= options.segmentBytes ? before : undefined
+      return write(sessionId, { session, rows, replaced, pieces: replaced ? [...piecesOf(replaced, sessionId), ...pieces] : pieces }, compress)
+    },
+    async compressOne(sessionId) {
+      const session = keyOf(sessionId)
+      if (session === undefined) return false
+      const row = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? AND codec = 0 ORDER BY first_seq LIMIT 1`).get(session)
+      if (!row) return false
+      const replaced = segmentFromRow(row, sessionId)
+      return write(sessionId, { session, rows: undefined, replaced, pieces: piecesOf(replaced, sessionId) }, true)
+    },
+  }
+}
