@@ -6,6 +6,7 @@ import './require-node.mjs'
 import { linkProblems } from './doc-links.mjs'
 import { ambientProblems, lengthProblems, stampProblems, wordProblems } from './house-rules.mjs'
 import { importGraphProblems } from './import-graph.mjs'
+import { tableProblems } from './test-table.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -29,6 +30,7 @@ const CHECKS = [
   ['words, hosts and paths', () => wordProblems(root)],
   ['file length', () => lengthProblems(root)],
   ['links in docs', () => linkProblems(root)],
+  ['table of tests', () => tableProblems(root)],
 ]
 
 let failed = 0

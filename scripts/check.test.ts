@@ -6,6 +6,7 @@ import { linkProblems } from './doc-links.mjs'
 import { ambientProblems, lengthProblems, stampProblems, wordProblems } from './house-rules.mjs'
 import { importGraphProblems } from './import-graph.mjs'
 import { codeOf } from './source-text.mjs'
+import { idsIn, tableProblems } from './test-table.mjs'
 
 const roots: string[] = []
 afterEach(() => {
@@ -139,4 +140,20 @@ test('[SEQ-12] a source that makes an event past the stamping place is found', (
     'packages/testkit/src/b.ts': code,
   })
   expect(stampProblems(root)).toEqual(['packages/server/src/a.ts: makes an event by itself; only packages/core/src/writer.ts may'])
+})
+
+test('the ids of test titles are read in all their forms', () => {
+  const text =
+    "test('[SEQ-03] a')\ntest('[SEQ-04, SEQ-06] b')\ntest('[fault 3] c')\ntest('[faults 1, 2] d')\ntest('[RUN-05][fault 30] e')\nit(`[SEQ-18, fault 5] f`)\nrow[0] [x]"
+  expect([...idsIn(text)]).toEqual(['SEQ-03', 'SEQ-04', 'SEQ-06', 'fault 3', 'fault 1', 'fault 2', 'RUN-05', 'fault 30', 'SEQ-18', 'fault 5'])
+})
+
+test('a table that is older than the tests, and an id without a row, are found', () => {
+  const files = { 'packages/core/src/a.test.ts': "test('[SEQ-03] a')", 'packages/testkit/src/store-suite/b.ts': "test('[SEQ-03] b')" }
+  const row = '| SEQ-03 | resume | core | testkit |  |  |  |\n'
+  expect(tableProblems(tree({ ...files, 'docs/testing.md': row }))).toEqual([])
+  expect(tableProblems(tree({ ...files, 'docs/testing.md': '| SEQ-03 | resume | | | | | |\n' }))).toHaveLength(1)
+  expect(tableProblems(tree({ ...files, 'docs/testing.md': row, 'e2e/c.test.ts': "test('[fault 31] c')" }))).toEqual([
+    'docs/testing.md: tests name fault 31, which has no row',
+  ])
 })

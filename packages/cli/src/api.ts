@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type ErrorBody, HoldfastError, isErrorCode } from '@holdfast/protocol'
+import { type ErrorBody, HoldfastError, isErrorCode, parseLossless } from '@holdfast/protocol'
 import { DEFAULT_URL, dataFolder, tokenFile } from './places.ts'
 
 /** Nothing answered at the address; `cause` has the network's own error. */
@@ -97,7 +97,7 @@ const isTimeout = (reason: unknown): boolean => reason instanceof DOMException &
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseLossless(text)
   } catch {
     return undefined
   }

@@ -108,9 +108,13 @@ class LogAttachment implements Attachment, LogReader {
   }
 
   wake(): void {
-    if (!this.#waiting || !this.#listener) return
+    if (!this.#waiting || !this.#listener || !this.#hasWork) return
     this.#waiting = false
     this.#listener()
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.length > 0 || this.#log.gone !== undefined || this.#cursor < this.#log.floor || this.#cursor < this.#log.head
   }
 
   notice(error: HoldfastError): void {

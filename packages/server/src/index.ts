@@ -1,1 +1,9 @@
-export {}
+export { ConfigError } from './config/config-error.ts'
+export { type ConfigFlags, loadConfig, redacted } from './config/load.ts'
+export { printDefaults } from './config/print-defaults.ts'
+export { readTextFile } from './config/read-file.ts'
+export type { Config } from './config/schema.ts'
+export { createApp } from './http/app.ts'
+export type { Host } from './host.ts'
+export { type ServeFlags, type Serving, serve } from './serve.ts'
+export { type RunningServer, startServer } from './start-server.ts'

@@ -16,6 +16,8 @@ export interface Desk {
   readonly quarantined: Set<string>
   /** The newest fence of the lease `store`. */
   fence: number
+  /** Set when something is out of reach and waits for the eraser. */
+  hasRemains: boolean
 }
 
 /** Snapshots larger than this are compressed (TERM-09). */
@@ -161,7 +163,8 @@ function applyCommit(desk: Desk, commit: CommitItem, bodies: Uint8Array): Result
 }
 
 /** The row moves to a new key, so that all under the old one is out of reach at once; the eraser removes it bit by bit. */
-function dropLog({ sql, logs, quarantined }: Desk, log: Log, drop: { status: string; record: string; keepLog: boolean }): void {
+function dropLog(desk: Desk, log: Log, drop: { status: string; record: string; keepLog: boolean }): void {
+  const { sql, logs, quarantined } = desk
   if (log.status === 'live') logs.count(log, -1)
   log.status = drop.status
   log.dirty = true
@@ -172,6 +175,7 @@ function dropLog({ sql, logs, quarantined }: Desk, log: Log, drop: { status: str
   sql('INSERT INTO erase (session) VALUES (?)').run(log.key)
   sql('DELETE FROM quarantine WHERE session = ?').run(log.id)
   quarantined.delete(log.id)
+  desk.hasRemains = true
   logs.totals.logBytes -= log.bytes
   Object.assign(log, { key, floor: log.head, folded: log.head, bytes: 0, loose: 0, pending: [] })
 }

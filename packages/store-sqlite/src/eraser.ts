@@ -1,9 +1,8 @@
 import type { Desk } from './apply.ts'
 import { removeDurably } from './files.ts'
 import type { Result } from './messages.ts'
-import { blobPath, segmentPath } from './paths.ts'
+import { blobFolder, segmentPath } from './paths.ts'
 import type { Task } from './writer.ts'
-import { join } from 'node:path'
 
 /** Rows that one step takes, so that commits wait for it a few milliseconds at most. */
 const SLICE = { files: 64, chunks: 64, ids: 1000, snapshots: 4 } as const
@@ -15,10 +14,12 @@ export interface EraserOptions {
   readonly step: (name: string) => void
 }
 
-const done = (result: Result): boolean => result === undefined || !('failure' in result)
+const must = (result: Result): void => {
+  if (result && 'failure' in result) throw new Error(result.failure.message)
+}
 
-/** Removes what is out of reach already: one step; false when nothing is left. */
-export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () => Promise<boolean> {
+/** Removes what is out of reach already: one step; says of what, undefined when nothing is left. */
+export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () => Promise<'files' | 'session' | undefined> {
   const { sql, paths } = desk
 
   const eraseFiles = async (): Promise<boolean> => {
@@ -27,12 +28,13 @@ export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () 
     onRemoved(old.map(path => Number(/(\d+)\.seg$/.exec(path)?.[1] ?? 0)))
     await removeDurably(paths.dataDir, old)
     step('erase:files')
-    return done(
+    must(
       await run(() => {
         for (const path of old) sql('DELETE FROM files WHERE path = ?').run(path)
         return undefined
       }),
     )
+    return true
   }
 
   const eraseSegments = async (session: number): Promise<boolean> => {
@@ -41,17 +43,18 @@ export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () 
     onRemoved(keys)
     await removeDurably(paths.dataDir, keys.map(segmentPath))
     step('erase:segments')
-    return done(
+    must(
       await run(() => {
         for (const key of keys) sql('DELETE FROM segments WHERE key = ?').run(key)
         return undefined
       }),
     )
+    return true
   }
 
   const eraseRows = async (session: number): Promise<boolean> => {
     let removed = 0
-    const result = await run(() => {
+    const result = await run((): Result => {
       removed = 0
       const key = (text: string, limit: number): void => {
         removed += sql(text).run(session, limit).changes
@@ -63,22 +66,25 @@ export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () 
       }
       return undefined
     })
-    return done(result) && removed > 0
+    must(result)
+    return removed > 0
   }
 
   return async () => {
-    if (await eraseFiles()) return true
+    if (await eraseFiles()) return 'files'
     const session = sql('SELECT session FROM erase LIMIT 1').get()?.['session'] as number | undefined
-    if (session === undefined) return false
-    if ((await eraseSegments(session)) || (await eraseRows(session))) return true
-    await removeDurably(paths.dataDir, [join(blobPath(session, ''), '.')])
-    const result = await run(() => {
-      sql('DELETE FROM blobs WHERE session = ?').run(session)
-      sql('DELETE FROM files WHERE path GLOB ?').run(`${blobPath(session, '*')}`)
-      sql('DELETE FROM erase WHERE session = ?').run(session)
-      return undefined
-    })
-    return done(result)
+    if (session === undefined) return undefined
+    if ((await eraseSegments(session)) || (await eraseRows(session))) return 'session'
+    await removeDurably(paths.dataDir, [blobFolder(session)])
+    // A blob that is just coming in keeps its line in `files`, by which a restart finds what it left.
+    must(
+      await run(() => {
+        sql('DELETE FROM blobs WHERE session = ?').run(session)
+        sql('DELETE FROM erase WHERE session = ?').run(session)
+        return undefined
+      }),
+    )
+    return 'session'
   }
 }
 

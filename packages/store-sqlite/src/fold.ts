@@ -149,7 +149,7 @@ export function createFolder(options: FolderOptions): Folder {
       const last = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? ORDER BY first_seq DESC LIMIT 1`).get(session)
       const before = last && segmentFromRow(last, sessionId)
       // A small segment is taken along, so that a log which falls idle often does not become a heap of small files.
-      const replaced = before && before.bytes + rows.bytes <= options.segmentBytes ? before : undefined
+      const replaced = before && before.lastSeq + 1 === rows.firstSeq && before.bytes + rows.bytes <= options.segmentBytes ? before : undefined
       return write(sessionId, { session, rows, replaced, pieces: replaced ? [...piecesOf(replaced, sessionId), ...pieces] : pieces }, compress)
     },
     async compressOne(sessionId) {

@@ -22,5 +22,8 @@ const SEGMENTS_PER_FOLDER = 4096
 /** A segment's file, relative to the data folder. */
 export const segmentPath = (key: number): string => join('segments', String(Math.floor(key / SEGMENTS_PER_FOLDER)), `${key}.seg`)
 
+/** Where a session's blobs lie, relative to the data folder. */
+export const blobFolder = (session: number): string => join('blobs', String(session))
+
 /** A blob's file, relative to the data folder. */
 export const blobPath = (session: number, sha256: string): string => join('blobs', String(session), sha256)

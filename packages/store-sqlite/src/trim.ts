@@ -45,13 +45,15 @@ function trimChunks({ sql }: Desk, log: Log, floor: number): number {
   return removed
 }
 
-function trimSegments({ sql, paths }: Desk, log: Log, floor: number): number {
+function trimSegments(desk: Desk, log: Log, floor: number): number {
+  const { sql, paths } = desk
   let removed = 0
   for (const row of sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? AND first_seq <= ?`).all(log.key, floor)) {
     const segment = segmentFromRow(row, log.id)
     if (segment.lastSeq <= floor) {
       sql('DELETE FROM segments WHERE key = ?').run(segment.key)
       sql(`INSERT INTO files (path, state) VALUES (?, 'old') ON CONFLICT DO UPDATE SET state = 'old'`).run(segmentPath(segment.key))
+      desk.hasRemains = true
       removed += segment.bytes - segment.trimmed
       continue
     }

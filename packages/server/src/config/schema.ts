@@ -4,6 +4,7 @@ import { choice, durationMs, flag, hosts, listenHost, optional, optionalPath, op
 
 const KiB = 1024
 const MiB = 1024 * KiB
+const GiB = 1024 * MiB
 const SECOND = 1000
 const HOUR = 3600 * SECOND
 const DAY = 24 * HOUR
@@ -11,10 +12,8 @@ const YEAR = 365 * DAY
 /** Node's timers overflow at 2^31 ms, so what becomes one timer stays below. */
 const MAX_TIMER = 24 * DAY
 
-const { min, max } = { min: KiB, max: 1024 * MiB }
-
 const interval = (fallback: number, least: number, most: number, description: string) => required(durationMs(least, most)).default(fallback).describe(description)
-const size = (fallback: number, description: string, least = min, most = max) => required(sizeBytes(least, most)).default(fallback).describe(description)
+const size = (fallback: number, description: string, least = KiB, most = GiB) => required(sizeBytes(least, most)).default(fallback).describe(description)
 const number = (fallback: number, description: string) => required(wholeNumber(1, 10_000_000)).default(fallback).describe(description)
 
 /** What is kept of a kind's logs: the oldest events go when any limit is passed (SEQ-14). */
@@ -24,7 +23,7 @@ const retention = (fallback: { max_age_ms?: number; max_bytes?: number; max_even
       max_age_ms: optional(durationMs(SECOND, 100 * YEAR))
         .default(fallback.max_age_ms ?? null)
         .describe('Older events go.'),
-      max_bytes: optional(sizeBytes(64 * KiB, 1024 * 1024 * MiB))
+      max_bytes: optional(sizeBytes(64 * KiB, 1024 * GiB))
         .default(fallback.max_bytes ?? null)
         .describe('The oldest events go beyond this.'),
       max_events: optional(wholeNumber(1, Number.MAX_SAFE_INTEGER))
@@ -60,9 +59,9 @@ export const configSchema = z.strictObject({
       event_bytes: size(DEFAULT_LIMITS.event_bytes, 'Largest event, encoded, envelope included.'),
       input_bytes: size(DEFAULT_LIMITS.input_bytes, 'Largest message from a client.'),
       body_bytes: size(DEFAULT_LIMITS.body_bytes, 'Largest request body.'),
-      blob_bytes: size(DEFAULT_LIMITS.blob_bytes, 'Largest blob.', min, 16 * max),
+      blob_bytes: size(DEFAULT_LIMITS.blob_bytes, 'Largest blob.', KiB, 16 * GiB),
       batch_events: number(DEFAULT_LIMITS.batch_events, 'Most events in one post.'),
-      frame_bytes: size(DEFAULT_LIMITS.frame_bytes, 'Largest WebSocket frame from the server.', min, 256 * KiB),
+      frame_bytes: size(DEFAULT_LIMITS.frame_bytes, 'Largest WebSocket frame from the server.', KiB, 256 * KiB),
       connections: number(DEFAULT_LIMITS.connections, 'Most connections of one principal at once.'),
       sessions: number(DEFAULT_LIMITS.sessions, 'Most sessions of one principal.'),
       requests_per_second: number(DEFAULT_LIMITS.requests_per_second, 'Most inputs and posts of one principal in a second; a batch counts once.'),
@@ -83,7 +82,7 @@ export const configSchema = z.strictObject({
   tail: z
     .strictObject({
       session_bytes: size(MiB, 'Newest events of one session that are kept in memory.', 0),
-      total_bytes: size(64 * MiB, 'The same, of all sessions together.', 0, 64 * max),
+      total_bytes: size(64 * MiB, 'The same, of all sessions together.', 0, 64 * GiB),
     })
     .describe('Memory for the newest events, so that live readers never touch the disk.'),
   retention: z

@@ -88,10 +88,11 @@ export const optionalUrl = () =>
     return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
   }, 'a URL such as https://holdfast.example.com, without user, query or fragment')
 
-/** A TOML array, or one text with commas (environment, flags). */
+/** A TOML array, a repeated flag, or one text with commas (environment). */
 const listOf = (read: (text: string) => string | undefined, expected: string) =>
   z.unknown().transform((value, context): string[] => {
-    const texts: unknown[] = typeof value === 'string' ? value.split(',').flatMap(text => (text.trim() === '' ? [] : [text.trim()])) : Array.isArray(value) ? value : [undefined]
+    const given: readonly unknown[] = Array.isArray(value) ? value : [value]
+    const texts = given.flatMap(text => (typeof text === 'string' ? text.split(',').map(part => part.trim()) : [text])).filter(text => text !== '')
     const list: string[] = []
     for (const text of texts) {
       const result = typeof text === 'string' ? read(text) : undefined

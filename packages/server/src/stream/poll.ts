@@ -32,8 +32,12 @@ export async function pollPage(host: Host, access: Access, request: PollRequest)
     await fill(attachment, page, request.limit)
     if (request.waitMs > 0 && page.events === 0 && (page.resume === 'new' || page.resume === 'ok')) {
       release = host.countConnection(access.principal)
-      await wait(host, access, attachment, request)
-      await fill(attachment, page, request.limit)
+      const deadlineMs = host.clock.steadyMs() + request.waitMs
+      do {
+        await wait(host, access, attachment, request.signal, deadlineMs)
+        await fill(attachment, page, request.limit)
+        // A wake is a hint: there may be nothing after all.
+      } while (page.events === 0 && !request.signal.aborted && !host.isDraining && host.clock.steadyMs() < deadlineMs)
     }
     return bytesFromPage(page, attachment)
   } finally {
@@ -83,8 +87,8 @@ function take(message: Control, page: Page, parts: string[]): void {
   }
 }
 
-/** Until there is something to read, the time is over, the client is gone, the server drains, or the token is revoked (then it throws). */
-function wait(host: Host, access: Access, attachment: Attachment, { waitMs, signal }: PollRequest): Promise<void> {
+/** Until there may be something to read, the time is over, the client is gone, the server drains, or the token is revoked (then it throws). */
+function wait(host: Host, access: Access, attachment: Attachment, signal: AbortSignal, deadlineMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error?: HoldfastError): void => {
       stopTimer()
@@ -95,7 +99,7 @@ function wait(host: Host, access: Access, attachment: Attachment, { waitMs, sign
       else resolve()
     }
     const onAbort = (): void => done()
-    const stopTimer = host.clock.after(waitMs, () => done())
+    const stopTimer = host.clock.after(Math.max(1, deadlineMs - host.clock.steadyMs()), () => done())
     const stopRevoked = access.tokenId === null ? undefined : host.onRevoked(access.tokenId, () => done(new HoldfastError('unauthorized', 'The token was revoked or has expired.')))
     const connection: Connection = { transport: 'poll', tick: () => undefined, goAway: () => done() }
     host.connections.add(connection)

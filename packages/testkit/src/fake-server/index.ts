@@ -6,6 +6,8 @@ import { createFakeLog, type FakeLog } from './log.ts'
 import { createSocketSide, type SocketSide } from './socket-side.ts'
 
 export { type FakeFaults, noFaults, type SeenAttach } from './faults.ts'
+export { createManualClock, type ManualClock } from './manual-clock.ts'
+export { until } from './until.ts'
 export { type FakeLog, type FakeSession, stateOf } from './log.ts'
 
 export interface FakeServerOptions {

@@ -1,0 +1,5 @@
+export { type CounterState, counterFold, counterKind } from './counter-kind.ts'
+export { createSeededRandom, type SeededRandom } from './random.ts'
+export { settle } from './settle.ts'
+export { simulate, type SimOptions, type SimResult, type SimRule, type SimViolation } from './simulate.ts'
+export { createVirtualClock, type VirtualClock } from './virtual-clock.ts'
