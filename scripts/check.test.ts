@@ -149,8 +149,8 @@ test('the ids of test titles are read in all their forms', () => {
 })
 
 test('a table that is older than the tests, and an id without a row, are found', () => {
-  const files = { 'packages/core/src/a.test.ts': "test('[SEQ-03] a')", 'packages/testkit/src/store-suite/b.ts': "test('[SEQ-03] b')" }
-  const row = '| SEQ-03 | resume | core | testkit |  |  |  |\n'
+  const files = { 'packages/core/src/a.test.ts': "test('[SEQ-03] a')\nstoreSuite('x', y)", 'packages/testkit/src/store-suite/b.ts': "test('[SEQ-03] b')" }
+  const row = '| SEQ-03 | resume | core | core |  |  |  |\n'
   expect(tableProblems(tree({ ...files, 'docs/testing.md': row }))).toEqual([])
   expect(tableProblems(tree({ ...files, 'docs/testing.md': '| SEQ-03 | resume | | | | | |\n' }))).toHaveLength(1)
   expect(tableProblems(tree({ ...files, 'docs/testing.md': row, 'e2e/c.test.ts': "test('[fault 31] c')" }))).toEqual([

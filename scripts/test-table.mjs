@@ -34,15 +34,22 @@ export function idsIn(text) {
   return ids
 }
 
-/** For each id the rooms that prove it, by layer. */
+/** The function that a suite's folder exports: `store-suite` has `storeSuite`. */
+const suiteOf = path => /(?:^|\/)([\w-]*-suite)\//.exec(path)?.[1]?.replace(/-(\w)/g, (_, letter) => letter.toUpperCase())
+
+/** For each id the rooms that prove it, by layer; a suite proves it for every room that runs the suite. */
 function proofs(root) {
+  const files = filesUnder(root)
+    .filter(path => !path.startsWith('scripts/') && layerOf(path))
+    .map(path => ({ path, layer: layerOf(path), text: readFileSync(join(root, path), 'utf8') }))
+  const users = suite => files.filter(({ layer, text }) => layer === 'unit' && new RegExp(`^\\s*${suite}\\(`, 'm').test(text)).map(({ path }) => roomOf(path))
   const found = new Map()
-  for (const path of filesUnder(root)) {
-    const layer = path.startsWith('scripts/') ? undefined : layerOf(path)
-    if (!layer) continue
-    for (const id of idsIn(readFileSync(join(root, path), 'utf8'))) {
+  for (const { path, layer, text } of files) {
+    const suite = layer === 'contract' ? suiteOf(path) : undefined
+    const rooms = suite === undefined ? [roomOf(path)] : users(suite)
+    for (const id of idsIn(text)) {
       const byLayer = found.get(id) ?? new Map()
-      byLayer.set(layer, (byLayer.get(layer) ?? new Set()).add(roomOf(path)))
+      byLayer.set(layer, new Set([...(byLayer.get(layer) ?? []), ...rooms]))
       found.set(id, byLayer)
     }
   }

@@ -1,6 +1,10 @@
+import { once } from 'node:events'
+
 /** Where a command reads and writes; tests give their own. */
 export interface Io {
   readonly out: (text: string) => void
+  /** Resolves when there is room for more. */
+  readonly outBytes: (bytes: Uint8Array) => Promise<void>
   readonly err: (text: string) => void
   readonly env: NodeJS.ProcessEnv
   /** Colours and a status line that is drawn over. */
@@ -28,6 +32,9 @@ export function processIo(): Io {
   })
   return {
     out: text => void process.stdout.write(text),
+    outBytes: async bytes => {
+      if (!process.stdout.write(bytes)) await once(process.stdout, 'drain')
+    },
     err: text => void process.stderr.write(text),
     env: process.env,
     isTerminal: process.stdout.isTTY === true,

@@ -15,33 +15,33 @@ const BATCH_BYTES = DEFAULT_LIMITS.body_bytes / 4
  * Throws UsageError where it is neither.
  */
 export async function* itemBatches(input: AsyncIterable<Uint8Array>): AsyncGenerator<Batch> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const texts = textsOf(input)
   let rest = ''
   let lineNumber = 0
-  for await (const chunk of input) {
-    rest += decode(decoder, chunk)
+  for (let next = await texts.next(); !next.done; next = await texts.next()) {
+    rest += next.value
     const end = rest.lastIndexOf('\n')
     if (end < 0) continue
     const lines = rest.slice(0, end).split('\n')
+    const first = lines.find(line => line.trim() !== '')
     // The first line shows which form it is.
-    if (lineNumber === 0 && lines.some(line => line.trim() !== '') && !isWhole(lines.find(line => line.trim() !== '') ?? '')) {
-      yield* oneValue(rest, input, decoder)
+    if (lineNumber === 0 && first !== undefined && !isWhole(first)) {
+      for (let more = await texts.next(); !more.done; more = await texts.next()) rest += more.value
+      const value = parse(rest, 'Standard input')
+      yield* pack(Array.isArray(value) ? value : [value])
       return
     }
     rest = rest.slice(end + 1)
     yield* packed(lines, lineNumber)
-    lineNumber += lines.length
+    if (first !== undefined) lineNumber += lines.length
   }
-  rest += decode(decoder)
   if (rest.trim() !== '') yield* packed([rest], lineNumber)
 }
 
-async function* oneValue(start: string, input: AsyncIterable<Uint8Array>, decoder: TextDecoder): AsyncGenerator<Batch> {
-  let text = start
-  for await (const chunk of input) text += decode(decoder, chunk)
-  text += decode(decoder)
-  const value = parse(text, 'Standard input')
-  yield* pack(Array.isArray(value) ? value : [value])
+async function* textsOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  for await (const chunk of input) yield decode(decoder, chunk)
+  yield decode(decoder)
 }
 
 function* packed(lines: readonly string[], before: number): Generator<Batch> {
@@ -86,7 +86,7 @@ function parse(text: string, what: string): unknown {
   }
 }
 
-function decode(decoder: TextDecoder, chunk?: Uint8Array): string {
+function decode(decoder: InstanceType<typeof TextDecoder>, chunk?: Uint8Array): string {
   try {
     return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode()
   } catch {

@@ -47,7 +47,7 @@ export function createProgram(io: Io): Command {
     registerPost,
     registerSession,
     registerExport,
-    registerHook,
+    (parent: Command) => registerHook(parent, io, version),
     registerToken,
     registerBackup,
     registerDoctor,

@@ -220,7 +220,11 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
     }
     const first = deliveries[0]
     if (!first) return
-    if (first.type === 'hello') hello = first.hello
+    if (first.type === 'hello') {
+      hello = first.hello
+      cancelAnswer?.()
+      cancelAnswer = undefined
+    }
     if (first.type === 'caught_up') refusals = 0
     if (next.safe.seq > before.safe.seq || first.type === 'caught_up') {
       const stalled = stuck > 0
@@ -275,8 +279,10 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
         request()
       })
     },
-    lost: () => {
-      if (reader.phase === 'replaying' && reader.seq === reader.startSeq) stuck++
+    lost: ({ error, planned }, heard) => {
+      // Lost while it asked or began: this session may be what kills the connection, so it comes back later than others.
+      const early = (reader.phase === 'requested' && heard) || (reader.phase === 'replaying' && reader.seq === reader.startSeq)
+      if (early && !planned && error instanceof TransportError) stuck++
       stopWaiting()
       reader = readerLost(reader)
       shown = 'connecting'

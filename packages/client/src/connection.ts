@@ -15,7 +15,8 @@ export interface ConnectionUser {
   received(message: Message): void | Promise<void>
   /** The server's newest seq, from a heartbeat. */
   head(sessionId: string, seq: number): void
-  lost(failure: Failure): void
+  /** `heard`: the server had said something on this connection. */
+  lost(failure: Failure, heard: boolean): void
   /** The connection's state changed. */
   changed(state: ConnectionState): void
 }
@@ -102,7 +103,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     state = after
     const connected = after.phase === 'open' || after.phase === 'connecting'
     const ended = !connected || after.attempt !== before.attempt
-    if (ended) drop(input.type === 'lost' ? input.failure : transportFailure('cut', 'The connection was given up.'))
+    if (ended) drop(input.type === 'lost' ? input.failure : transportFailure('cut', 'The connection was given up.'), before)
     // Whoever was told may have moved on; then that move has done the rest.
     if (state !== after) return
     if (after.phase === 'waiting') later(after.delayMs, () => apply({ type: 'due' }))
@@ -116,7 +117,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   /** Ends the channel and everything that waits for it. */
-  const drop = (failure: Failure): void => {
+  const drop = (failure: Failure, before: ConnectionState): void => {
+    const heard = before.phase === 'open' && before.heard
     stopTimers()
     const had = channel
     channel = undefined
@@ -128,7 +130,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const waiting = [...waiters.values()]
     waiters.clear()
     for (const waiter of waiting) waiter.reject(failure)
-    if (had) for (const user of [...users.values()]) user.lost(failure)
+    if (had) for (const user of [...users.values()]) user.lost(failure, heard)
   }
 
   const lose = (attempt: number, failure: Failure): void => {
@@ -164,6 +166,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     try {
       opened = transport().open(options.url, token, {
         clientId: options.clientId,
+        attempt,
         opened: () => {
           ready = true
           start()

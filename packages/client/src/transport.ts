@@ -16,6 +16,8 @@ export interface AttachRequest {
 /** What a channel tells; after `closed` nothing more comes. */
 export interface ChannelListener {
   readonly clientId: string
+  /** Counts connections; part of every later URL, so that a cache that kept an error is not asked again (fault 20). */
+  readonly attempt: number
   opened(): void
   /** Something came, be it a comment. */
   alive(): void

@@ -24,7 +24,6 @@ export async function appendEvents(context: Context, principal: Principal, id: s
   const log = await loadVisible(context, principal, id)
   const kind = kindOf(context, log.row.kind)
   const parsed = parseItems(context, kind, id, items, options.idempotencyKey !== undefined)
-  if (!kind.openAfterEnd && log.next.record.ended_at !== null) throw new HoldfastError('session_ended', 'The session has ended.', { session_id: id })
   const feed = await loadFeed(context, log.row.owner)
   const digestOf = (value: unknown): string => context.digest(canonicalJson(value, 'timestamp'))
 
@@ -63,16 +62,20 @@ interface ItemWrite {
 /** Appends all items, whatever ids they have. */
 function appendAtOnce({ context, log, feed, kind, items, options, planned }: ItemWrite, also?: Also<AppendResult>): Promise<AppendResult> {
   const drafts = draftsFrom(context, items, options)
-  const done = context.writer.write([log, feed], transaction => {
-    if (log.gone) throw log.gone
+  return context.writer.write([log, feed], transaction => {
+    refuseEnded(transaction, log, kind)
     const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
+    planned()
     const results = items.some(item => item.id !== undefined) ? drafts.map((draft, index) => ({ id: draft.id, seq: firstSeq + index, duplicate: false })) : undefined
     const result = { firstSeq, lastSeq: firstSeq + items.length - 1, duplicate: false, ...(results ? { results } : {}) }
     also?.(transaction, result)
     return result
   })
-  planned()
-  return done
+}
+
+/** Asked when the seqs are given: what is known by its id is answered after the end, too. */
+function refuseEnded(transaction: Transaction, log: Log, kind: Kind): void {
+  if (!kind.openAfterEnd && transaction.rowOf(log).record.ended_at !== null) throw new HoldfastError('session_ended', 'The session has ended.', { session_id: log.id })
 }
 
 function parseItems(context: Context, kind: Kind, sessionId: string, items: readonly unknown[], keyed: boolean): Item[] {
@@ -148,7 +151,9 @@ async function appendWithIds(write: ItemWrite, also?: Also<AppendResult>): Promi
     if (fresh.length === 0) return resultFrom(items, known, new Map())
     const drafts = draftsFrom(context, fresh, options)
     const done = context.writer.write([log, feed], transaction => {
+      refuseEnded(transaction, log, kind)
       const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
+      planned()
       const given = new Map(fresh.map((item, index) => [item, { id: (drafts[index] as EventDraft).id, seq: firstSeq + index, duplicate: false }]))
       for (const [item, { seq }] of given)
         if (item.id !== undefined) transaction.id({ sessionId: log.id, sender, id: item.id, digest: digestOf(item.raw), firstSeq: seq, lastSeq: seq, at: transaction.now, answer: '' })
@@ -156,7 +161,6 @@ async function appendWithIds(write: ItemWrite, also?: Also<AppendResult>): Promi
       also?.(transaction, result)
       return result
     })
-    planned()
     const settled = done.then(
       () => undefined,
       () => undefined,

@@ -54,6 +54,8 @@ class LogAttachment implements Attachment, LogReader {
   readonly #goal: number
   #caughtUp = false
   #snapshotDue: 'head' | undefined
+  /** The failure that readers were told of last. */
+  #told: Delivery | undefined
   #listener: (() => void) | undefined
   /** A pull gave nothing, so the next wake is worth a call. */
   #waiting = false
@@ -118,7 +120,9 @@ class LogAttachment implements Attachment, LogReader {
   }
 
   notice(error: HoldfastError): void {
-    this.#control('protocol.error', error.body())
+    // A reader that takes nothing while writes go on failing is told once.
+    if (this.#told === this.#queue.at(-1)) this.#queue.pop()
+    this.#told = this.#control('protocol.error', error.body())
     this.wake()
   }
 
@@ -166,8 +170,10 @@ class LogAttachment implements Attachment, LogReader {
     if (this.#log.gone) return this.#end(this.#log.gone)
     const chunk = stored && sliceChunk(stored, cursor, limit, room)
     if (chunk && chunk.firstSeq === cursor + 1) return this.#deliver(chunk)
-    // Retention passed this reader while the store was asked: the next pull says so.
-    if (this.#log.floor > cursor) return this.pull(maxBytes)
+    // Retention passed this reader while the store was asked, or the log was dropped; where the store is ahead of what is known here, that is waited for.
+    if (this.#log.isSettling) await this.#log.settled()
+    if (this.#closed) return undefined
+    if (this.#log.floor > cursor || this.#log.gone) return this.pull(maxBytes)
     return this.#end(new HoldfastError('storage_failed', `The log of "${this.sessionId}" has no event ${cursor + 1}.`, { session_id: this.sessionId }))
   }
 
@@ -211,7 +217,7 @@ class LogAttachment implements Attachment, LogReader {
     const { fold, store } = this.#options
     let folded: Folded
     try {
-      folded = await foldLog(store, this.#log, fold as Fold<unknown>, this.#log.head)
+      folded = await foldLog(store, this.#log, fold as Fold<unknown>)
     } catch (thrown) {
       return this.#end(this.#log.gone ?? errorFromStore(thrown))
     }
@@ -225,8 +231,10 @@ class LogAttachment implements Attachment, LogReader {
     return this.#queue.shift()
   }
 
-  #control(type: string, payload: unknown): void {
-    this.#queue.push(this.#controlDelivery(type, payload))
+  #control(type: string, payload: unknown): Delivery {
+    const delivery = this.#controlDelivery(type, payload)
+    this.#queue.push(delivery)
+    return delivery
   }
 
   #controlDelivery(type: string, payload: unknown, seq?: number): Delivery {

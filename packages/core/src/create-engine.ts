@@ -149,7 +149,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         const { fold } = kindOf(context, log.row.kind)
         if (!fold) throw new HoldfastError('invalid_request', `A session of kind "${log.row.kind}" has no snapshot.`, { kind: log.row.kind })
         if (at !== undefined && (!Number.isSafeInteger(at) || at < 0 || at > log.head)) throw new HoldfastError('invalid_request', `at is 0 to ${log.head}.`, { field: 'at', head_seq: log.head })
-        return { epoch: store.epoch, ...(await foldLog(store, log, fold, at ?? log.head)) }
+        return { epoch: store.epoch, ...(await foldLog(store, log, fold, at)) }
       }),
     attach: (principal, id, given = {}) => guarded(() => attach(principal, id, given)),
     watch: (principal, kinds, onSession) => guarded(() => watch(context, principal, kinds, onSession)),
@@ -216,19 +216,28 @@ function checkBlobName(name: string): void {
 async function resultOf(context: Context, principal: Principal, id: string, partial: boolean): Promise<string> {
   requireScope(principal, 'read')
   const log = await loadVisible(context, principal, id)
-  const { record } = log.row
-  if (!partial && record.ended_at === null) throw new HoldfastError('not_finished', 'The run has not finished; ?partial=true gives what there is.', { session_id: id })
-  if (record.result_text !== null) return record.result_text
-  if (record.result_seq > 0) {
-    const chunk = log.tail.read(record.result_seq - 1, record.result_seq, 1) ?? (await context.store.read(log.id, record.result_seq - 1, 1))
-    const [text] = chunk ? textsFromChunk(chunk) : []
-    const result = text === undefined ? undefined : messageText((JSON.parse(text) as { payload: unknown }).payload)
-    if (result !== undefined) return result
+  if (!partial && log.row.record.ended_at === null) throw new HoldfastError('not_finished', 'The run has not finished; ?partial=true gives what there is.', { session_id: id })
+  for (;;) {
+    const { record } = log.row
+    if (record.result_text !== null) return record.result_text
+    const { result_seq: seq } = record
+    if (seq === 0) break
+    const chunk = log.tail.read(seq - 1, seq, 1) ?? (await context.store.read(log.id, seq - 1, 1))
+    if (chunk?.firstSeq === seq) {
+      const result = messageText((JSON.parse(textsFromChunk(chunk)[0] as string) as { payload: unknown }).payload)
+      if (result !== undefined) return result
+      break
+    }
+    // A trim took the event meanwhile, and left its text in the record.
+    await log.settled()
+    if (log.gone) throw log.gone
+    if (log.row.record === record) break
   }
   throw new HoldfastError('no_result', 'The run has no assistant message with text.', { session_id: id })
 }
 
-const PAGE_ROWS = 500
+/** All of them at once: over pages, a session that moves while they are read could be missed. */
+const ALL_ROWS = 1_000_000
 
 async function watch(context: Context, principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string) => void): Promise<{ ids: string[]; stop(): void }> {
   requireScope(principal, 'read')
@@ -241,11 +250,12 @@ async function watch(context: Context, principal: Principal, kinds: ReadonlySet<
     else onSession(row.id)
   }
   context.watchers.add(watcher)
-  for (let page: string | undefined; ; ) {
-    const answer = await listSessions(context, principal, { limit: PAGE_ROWS, ...(page === undefined ? {} : { page }) })
-    for (const session of answer.sessions) if (!kinds || kinds.has(session.kind)) seen.add(session.session_id)
-    if (answer.next_page === null) break
-    page = answer.next_page
+  try {
+    const rows = await context.store.listSessions({ ...(hasScope(principal, 'admin') ? {} : { owner: principal.subject }), limit: ALL_ROWS })
+    for (const row of rows) if (isVisible(principal, row) && (!kinds || kinds.has(row.kind))) seen.add(row.id)
+  } catch (thrown) {
+    context.watchers.delete(watcher)
+    throw thrown
   }
   listing = false
   // Created while the list was read: told as new ones, from their start.

@@ -8,16 +8,32 @@ export interface Folded {
   readonly state: unknown
 }
 
-/** Folds a log up to `at`, from the nearest stored snapshot on. Throws `invalid_request` where the history for it is no longer kept. */
-export async function foldLog(store: Store, log: Log, fold: Fold<unknown>, at: number): Promise<Folded> {
+/** Folds a log up to `at`, or up to its head, from the nearest stored snapshot on. Throws `invalid_request` where the history for it is no longer kept. */
+export async function foldLog(store: Store, log: Log, fold: Fold<unknown>, at?: number): Promise<Folded> {
+  for (;;) {
+    const { floor } = log
+    const folded = await foldOnce(store, log, fold, at ?? log.head)
+    if (folded) return folded
+    // A trim took what was to be read next; there is a newer snapshot once it is through.
+    await log.settled()
+    if (log.gone) throw log.gone
+    if (log.floor === floor) throw new HoldfastError('storage_failed', `The log of "${log.id}" does not go on after ${floor}.`, { session_id: log.id })
+  }
+}
+
+/** Undefined where the log or its snapshot changed under the reading. */
+async function foldOnce(store: Store, log: Log, fold: Fold<unknown>, at: number): Promise<Folded | undefined> {
+  const { floor } = log
   const stored = await store.getSnapshot(log.id, at)
   let seq = stored?.seq ?? 0
   let state = stored ? (JSON.parse(stored.state) as unknown) : fold.initial()
-  if (seq < log.floor)
+  if (seq < log.floor) {
+    if (log.floor !== floor) return undefined
     throw new HoldfastError('invalid_request', `The history up to ${at} is no longer kept; the oldest state is that at ${log.floor}.`, { floor_seq: log.floor })
+  }
   while (seq < at) {
     const chunk = log.tail.read(seq, at, AUTO_BYTES) ?? (await store.read(log.id, seq, AUTO_BYTES))
-    if (!chunk) throw new HoldfastError('storage_failed', `The log of "${log.id}" ends at ${seq}, before ${at}.`, { session_id: log.id })
+    if (chunk?.firstSeq !== seq + 1) return undefined
     for (const text of textsFromChunk(chunk)) {
       const event = JSON.parse(text) as Event
       if (event.header.seq > at) break

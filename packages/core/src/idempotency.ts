@@ -17,31 +17,26 @@ export interface Once<T> {
 export async function once<T>(context: Context, log: Log | undefined, key: IdKey, digest: string, { repeated, first }: Once<T>): Promise<T> {
   const inFlight = log?.idsInFlight ?? creationsOf(context)
   const name = `${key.sender}\n${key.id}`
-  for (;;) {
-    const waiting = inFlight.get(name)
-    if (waiting) {
-      await waiting.catch(() => undefined)
-      continue
-    }
+  const look = async (): Promise<T> => {
     const [row] = await context.store.findIds([key])
-    if (inFlight.has(name)) continue
     if (log?.gone) throw log.gone
-    if (row) {
-      if (row.digest !== digest) throw new HoldfastError('conflict', `The id "${key.id}" was used before with another body.`, { id: key.id })
-      context.counters.duplicates++
-      return repeated(row)
-    }
-    const done = first((firstSeq, lastSeq, answer) => ({ ...key, digest, firstSeq, lastSeq, at: context.now(), answer }))
-    const settled = done.then(
-      () => undefined,
-      () => undefined,
-    )
-    inFlight.set(
-      name,
-      settled.finally(() => inFlight.delete(name)),
-    )
-    return await done
+    if (!row) return first((firstSeq, lastSeq, answer) => ({ ...key, digest, firstSeq, lastSeq, at: context.now(), answer }))
+    if (row.digest !== digest) throw new HoldfastError('conflict', `The id "${key.id}" was used before with another body.`, { id: key.id })
+    context.counters.duplicates++
+    return repeated(row)
   }
+  for (let waiting = inFlight.get(name); waiting; waiting = inFlight.get(name)) await waiting
+  // Taken before the store is asked: its answer may be older than somebody else's commit.
+  const done = look()
+  const settled = done.then(
+    () => undefined,
+    () => undefined,
+  )
+  inFlight.set(
+    name,
+    settled.finally(() => inFlight.delete(name)),
+  )
+  return done
 }
 
 /** Creations in flight belong to no log. */

@@ -28,6 +28,8 @@ export class Log {
   touched = false
   #inFlight = 0
   #failed = false
+  /** A change that stands alone waits, or is under way. */
+  #claimed = false
   #waiting: (() => void)[] = []
   #turn: Promise<void> = Promise.resolve()
   readonly #readers = new Set<LogReader>()
@@ -90,14 +92,37 @@ export class Log {
     }
   }
 
-  /** Resolves when a new commit may be planned: at once, or after everything in flight behind a failed commit has failed too. */
+  /** Resolves when a new commit may be planned: at once, or after everything in flight behind a failed commit has failed too, or after the change that stands alone. */
   async settled(): Promise<void> {
-    while (this.#failed) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    while (this.isSettling) await this.#changed()
   }
 
-  /** True between a failed commit and the end of those that were in flight behind it. */
+  /** True between a failed commit and the end of those that were in flight behind it, and while a change stands alone. */
   get isSettling(): boolean {
-    return this.#failed
+    return this.#failed || this.#claimed
+  }
+
+  /**
+   * Resolves when nothing is in flight, and holds new commits back until the given function is called. For changes that
+   * no seq chains to those before them: planned on `next`, they would outlive the failure of what they were planned on.
+   */
+  async alone(): Promise<() => void> {
+    // Looked at and taken in one tick: between two awaits somebody else may take it.
+    while (this.isSettling) await this.#changed()
+    this.#claimed = true
+    while (this.#inFlight > 0) await this.#changed()
+    return () => {
+      this.#claimed = false
+      this.#tell()
+    }
+  }
+
+  #changed(): Promise<void> {
+    return new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  #tell(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   /** A commit that leads to `next` is on its way. */
@@ -113,19 +138,22 @@ export class Log {
     this.#end()
   }
 
-  /** Nothing of it was stored. */
+  /** Nothing of it was stored; readers are told of the failure itself, not of those that follow from it. */
   failed(error: HoldfastError): void {
     this.#failed = true
     this.#end()
+    if (error.code !== 'storage_failed' || error.details.reason === 'stale') return
     for (const reader of this.#readers) reader.notice(error)
   }
 
   #end(): void {
     this.#inFlight--
-    if (this.#inFlight > 0 || !this.#failed) return
-    this.#failed = false
-    this.next = this.row
-    for (const resolve of this.#waiting.splice(0)) resolve()
+    if (this.#inFlight > 0) return
+    if (this.#failed) {
+      this.#failed = false
+      this.next = this.row
+    }
+    this.#tell()
   }
 
   wake(): void {

@@ -31,7 +31,7 @@ export async function applyRetention(context: Context, log: Log, retention: Rete
     await context.store.putSnapshot(log.id, folded.seq, JSON.stringify(folded.state))
   }
   const resultText = await resultLostBelow(context, log, floor)
-  await context.writer.write([log], transaction => {
+  await context.writer.writeAlone(log, [], transaction => {
     const { record, floor: already } = transaction.rowOf(log)
     if (floor <= already) return
     transaction.trim(log, floor, freedBytes)
@@ -44,7 +44,8 @@ export async function applyRetention(context: Context, log: Log, retention: Rete
 /** Walks from the oldest kept event on until nothing is surplus. */
 async function surplusOf(context: Context, log: Log, retention: Retention): Promise<{ floor: number; freedBytes: number }> {
   const head = log.head
-  const nowMs = context.clock.wallMs()
+  // Timestamps are wall time, which may have been set since: of two readings the younger age counts, so that no jump trims too early (fault 15).
+  const nowMs = Math.min(context.clock.wallMs(), context.now())
   let floor = log.floor
   let freedBytes = 0
   while (floor < head) {

@@ -12,7 +12,7 @@ import {
   type SessionState,
   statusFromState,
 } from '@holdfast/protocol'
-import { goneError, hasScope, isVisible, requireScope } from './access.ts'
+import { hasScope, isVisible, requireScope } from './access.ts'
 import { type Also, appendAll } from './appends.ts'
 import { announce, type Context, EMPTY_RECORD, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
 import type { Principal } from './engine.ts'
@@ -64,7 +64,11 @@ async function createOnce(context: Context, principal: Principal, body: CreateSe
   for (let pending = inMaking.get(id); pending; pending = inMaking.get(id)) await pending
   const existing = body.session_id === undefined ? undefined : await context.logs.load(id)
   if (inMaking.has(id)) return createOnce(context, principal, body, digest, key)
-  if (existing) return { session: sameSession(context, principal, existing, digest, id), created: false }
+  if (existing) {
+    const session = sameSession(context, principal, existing, digest, id)
+    if (key) await context.writer.write([], transaction => transaction.id(key(0, 0, id)))
+    return { session, created: false }
+  }
   const making = insert(context, { owner: principal.subject, id, body, digest, key })
   inMaking.set(
     id,
@@ -91,7 +95,7 @@ const creationsInFlight = (context: Context): Map<string, Promise<void>> => {
 }
 
 function sameSession(context: Context, principal: Principal, existing: Log | SessionRow, digest: string, id: string): Session {
-  const row = existing instanceof Log ? existing.next : existing
+  const row = existing instanceof Log ? existing.row : existing
   if (existing instanceof Log && row.owner === principal.subject && row.record.create_digest === digest) return sessionFromRow(row, context.store.epoch)
   throw new HoldfastError('conflict', row.status === 'live' ? `The id "${id}" is taken.` : `The id "${id}" was used before and is not used again.`, { session_id: id })
 }
@@ -180,7 +184,7 @@ export async function patchSession(context: Context, principal: Principal, id: s
   const patch = parseWith(patchSessionSchema, body)
   if (log.row.kind === 'run' && patch.session_name === '') throw new HoldfastError('invalid_request', 'session_name: a run needs a name.', { field: 'session_name' })
   const feed = await loadFeed(context, log.row.owner)
-  return context.writer.write([log, feed], transaction => {
+  return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
     transaction.patch(log, {
       ...record,
@@ -201,22 +205,33 @@ export async function deleteSession(context: Context, principal: Principal, id: 
   refuseWhileDraining(context)
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
-  if (children === 'delete') {
-    for (;;) {
-      const rows = await context.store.listSessions({ owner: log.row.owner, parent: id, limit: 100 })
-      const others = rows.filter(row => row.id !== id)
-      for (const row of others) await deleteSession(context, principal, row.id, 'delete')
-      if (others.length === 0) break
-    }
-  }
+  if (children === 'delete') await deleteChildren(context, principal, log, new Set([id]))
   await dropSession(context, log, 'deleted')
 }
 
-/** Drops a live session as deleted or expired; readers end with that code. */
-export async function dropSession(context: Context, log: Log, status: 'deleted' | 'expired'): Promise<void> {
+/** Parents may form a ring, since a session may name a parent that is created later: each is visited once. */
+async function deleteChildren(context: Context, principal: Principal, parent: Log, visited: Set<string>): Promise<void> {
+  const rows = await context.store.listSessions({ owner: parent.row.owner, parent: parent.id, limit: context.limits.sessions })
+  for (const row of rows) {
+    if (visited.has(row.id) || !isVisible(principal, row)) continue
+    visited.add(row.id)
+    const child = await context.logs.load(row.id)
+    if (!(child instanceof Log)) continue
+    await deleteChildren(context, principal, child, visited)
+    try {
+      await dropSession(context, child, 'deleted')
+    } catch (thrown) {
+      // Somebody else deleted it meanwhile, which is what was asked for.
+      if (!(thrown instanceof HoldfastError) || thrown.status !== 410) throw thrown
+    }
+  }
+}
+
+/** Drops a live session as deleted or expired, unless `spare` finds a reason not to when it comes to it; readers end with that code. */
+export async function dropSession(context: Context, log: Log, status: 'deleted' | 'expired', spare: () => boolean = () => false): Promise<void> {
   const feed = await loadFeed(context, log.row.owner)
-  await context.writer.write([log, feed], transaction => {
-    if (log.gone) throw log.gone
+  await context.writer.writeAlone(log, [feed], transaction => {
+    if (spare()) return
     const { record } = transaction.rowOf(log)
     const state: SessionState = status === 'expired' ? 'expired' : 'ended'
     const rest: SessionRecord = { ...record, description: null, metadata: {}, result_text: null, result_seq: 0, state, ended_at: record.ended_at ?? transaction.now }
@@ -224,7 +239,6 @@ export async function dropSession(context: Context, log: Log, status: 'deleted' 
     if (status === 'expired') announce(context, transaction, feed, 'session.updated', { ...transaction.rowOf(log), record: rest })
     else transaction.append(feed, [{ type: 'session.deleted', id: context.random.id(), payload: { session_id: log.id } }], '_feed')
   })
-  log.end(goneError({ id: log.id, status }))
 }
 
 /** Appends `session.ended` and finishes the session; of a finished one it changes nothing. Returns the event's seq, null where there is none. */
@@ -233,7 +247,7 @@ export async function endSession(context: Context, principal: Principal, id: str
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
   const feed = await loadFeed(context, log.row.owner)
-  return context.writer.write([log, feed], transaction => {
+  return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
     const ended: EventDraft = { type: 'session.ended', id: context.random.id(), payload: { reason: 'ended' } }
     const seq = record.ended_at === null ? appendAll(context, transaction, log, feed, kindOf(context, log.row.kind), [ended]) : null
@@ -252,7 +266,7 @@ export async function resumeSession(
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
   const feed = await loadFeed(context, log.row.owner)
-  return context.writer.write([log, feed], transaction => {
+  return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
     const reopened = record.ended_at !== null
     transaction.patch(log, { ...record, last_resumed_at: transaction.now, ...(reopened ? { state: 'running', ended_at: null } : {}) }, reopened ? 'running' : undefined)

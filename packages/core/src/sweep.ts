@@ -62,10 +62,20 @@ async function sweepOnce(context: Context): Promise<void> {
   for (const log of [...context.logs.all()]) {
     if (!log.touched) continue
     log.touched = false
-    if (!log.gone) await applyRetention(context, log, context.retention[log.row.kind] ?? KEEP_ALL)
+    if (!log.gone) await eachAlone(context, log, () => applyRetention(context, log, context.retention[log.row.kind] ?? KEEP_ALL))
   }
   for (const [kind, retention] of Object.entries(context.retention)) if (retention.max_age_ms !== null) await trimAged(context, kind, retention.max_age_ms)
   await context.store.expireIds(context.now() - context.limits.id_retention_ms)
+}
+
+/** What fails for one log (damaged, no room) is tried again at the next sweep and holds no other log up. */
+async function eachAlone(context: Context, log: Log, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (thrown) {
+    log.touched = true
+    context.logger.warn('the sweep of a session failed', { session_id: log.id, error: thrown instanceof Error ? thrown.message : String(thrown) })
+  }
 }
 
 /** Ends what nobody has used for longer than `idleMs`; exactly that long is not expired, and a reader keeps a session alive (TERM-07). */
@@ -75,7 +85,9 @@ async function expireIdle(context: Context, kind: string, idleMs: number): Promi
     const rows = await context.store.listSessions({ kind, limit: PAGE_ROWS, before })
     for (const row of rows) {
       const log = await context.logs.load(row.id)
-      if (log instanceof Log && log.readers === 0 && log.row.activityAt < cutoff) await dropSession(context, log, 'expired')
+      if (!(log instanceof Log) || log.gone) continue
+      const inUse = (): boolean => log.readers > 0 || log.row.activityAt >= cutoff
+      if (!inUse()) await eachAlone(context, log, () => dropSession(context, log, 'expired', inUse))
     }
     const last = rows.at(-1)
     if (!last || rows.length < PAGE_ROWS) return
@@ -91,7 +103,7 @@ async function trimAged(context: Context, kind: string, maxAgeMs: number): Promi
     for (const row of rows) {
       if (row.head === row.floor || row.createdAt > context.now() - maxAgeMs) continue
       const log = await context.logs.load(row.id)
-      if (log instanceof Log && !log.gone) await applyRetention(context, log, retention)
+      if (log instanceof Log && !log.gone) await eachAlone(context, log, () => applyRetention(context, log, retention))
     }
     const last = rows.at(-1)
     if (!last || rows.length < PAGE_ROWS) return

@@ -1,5 +1,6 @@
 import { bytesFromText, chunksFromEvents, encodeEvent, HoldfastError, TURN_BYTES, type Chunk, type EventDraft, type Limits } from '@holdfast/protocol'
-import { Log } from './log.ts'
+import { goneError } from './access.ts'
+import type { Log } from './log.ts'
 import { damagedError, type Logs } from './logs.ts'
 import { StoreError, type Append, type Clock, type Commit, type Doc, type IdRow, type Logger, type RowPatch, type SessionRecord, type SessionRow, type Store } from './ports.ts'
 import { isoFromMs } from './time.ts'
@@ -25,8 +26,10 @@ export interface Transaction {
 }
 
 export interface Writer {
-  /** Plans in one tick over `logs` that have settled, then resolves when all of it is on disk. Rejects with HoldfastError and nothing of it stored. */
+  /** Appends, with what goes along: plans in one tick over `logs` that have settled, then resolves when all of it is on disk. Rejects with HoldfastError and nothing of it stored. */
   write<T>(logs: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
+  /** The same for a change of `log` that may append nothing to it: it waits for all that is in flight there, and what comes later waits for it. */
+  writeAlone<T>(log: Log, others: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
   /** Resolves when nothing is in flight. */
   idle(): Promise<void>
 }
@@ -46,7 +49,7 @@ export interface WriterOptions {
 interface Change {
   row: SessionRow
   readonly chunks: Chunk[]
-  gone: boolean
+  gone: 'deleted' | 'expired' | undefined
 }
 
 /** The one place where events get their seq, timestamp and bytes (decisions 1 and 3). */
@@ -68,7 +71,7 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
     const changeOf = (log: Log): Change => {
       let change = changes.get(log)
       if (!change) {
-        change = { row: log.next, chunks: [], gone: false }
+        change = { row: log.next, chunks: [], gone: undefined }
         changes.set(log, change)
       }
       return change
@@ -93,13 +96,14 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
         })
         let bytes = change.row.bytes
         let head = change.row.head
+        const activityAt = Math.max(at, change.row.activityAt)
         for (const chunk of chunksFromEvents(events, firstSeq, TURN_BYTES)) {
-          appends.push({ sessionId: log.id, activityAt: at, ...chunk })
+          appends.push({ sessionId: log.id, activityAt, ...chunk })
           change.chunks.push(chunk)
           bytes += chunk.body.byteLength
           head = chunk.lastSeq
         }
-        change.row = { ...change.row, head, bytes, activityAt: Math.max(at, change.row.activityAt) }
+        change.row = { ...change.row, head, bytes, activityAt }
         return firstSeq
       },
       patch(log, record, life) {
@@ -109,7 +113,7 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
       },
       patchRow: (sessionId, record) => void patches.push({ sessionId, record }),
       drop(log, status, record) {
-        changeOf(log).gone = true
+        changeOf(log).gone = status
         drops.push({ sessionId: log.id, status, record, keepLog: false })
       },
       trim(log, floor, freedBytes) {
@@ -138,29 +142,49 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
     for (const [log, change] of changes) {
       log.committed(change.row, change.chunks)
       log.touched = true
-      if (change.gone) logs.forget(log)
+      if (!change.gone) continue
+      logs.forget(log)
+      log.end(goneError({ id: log.id, status: change.gone }))
     }
+  }
+
+  /** In the tick in which the logs were found ready. */
+  const commitNow = async <T>(touched: readonly Log[], build: (transaction: Transaction) => T): Promise<T> => {
+    for (const log of touched) if (log.gone) throw log.gone
+    const { result, commit, changes } = plan(build)
+    if (isEmpty(commit)) return result
+    for (const [log, change] of changes) log.begin(change.row)
+    const done = finish(commit, changes)
+    inFlight.add(done)
+    try {
+      await done
+    } finally {
+      inFlight.delete(done)
+    }
+    return result
   }
 
   return {
     async write(touched, build) {
       while (touched.some(log => log.isSettling)) await Promise.all(touched.map(log => log.settled()))
-      const { result, commit, changes } = plan(build)
-      for (const [log, change] of changes) log.begin(change.row)
-      const done = finish(commit, changes)
-      inFlight.add(done)
+      return commitNow(touched, build)
+    },
+    async writeAlone(log, others, build) {
+      const release = await log.alone()
       try {
-        await done
+        while (others.some(other => other.isSettling)) await Promise.all(others.map(other => other.settled()))
+        return await commitNow([log, ...others], build)
       } finally {
-        inFlight.delete(done)
+        release()
       }
-      return result
     },
     async idle() {
       while (inFlight.size > 0) await Promise.allSettled(inFlight)
     },
   }
 }
+
+const isEmpty = ({ fence: _, ...parts }: Commit): boolean => Object.values(parts).every(part => part.length === 0)
 
 /** The one translation of a store's errors. */
 export function errorFromStore(thrown: unknown): HoldfastError {

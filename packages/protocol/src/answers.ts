@@ -64,6 +64,7 @@ export const ANSWERS = {
   accepted: z.object({ ok, id: z.string(), seq: seq.nullable(), duplicate: z.boolean(), first_seq: seq.optional(), results: itemResults.optional() }),
   resumed: z.object({ session: sessionSchema, resumed: z.literal(true), context_restored: z.boolean(), messages: z.int().min(0), head_seq: seq }),
   snapshot: z.object({ seq, epoch: z.string(), state: z.unknown() }),
+  blob: z.object({ ok, sha256: z.string() }),
   token: tokenSchema.extend({ token: z.string().describe('Shown this once') }),
   tokens: z.object({ tokens: z.array(tokenSchema) }),
   ticket: z.object({ ticket: z.string(), expires_at: timestamp }),

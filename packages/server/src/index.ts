@@ -1,5 +1,5 @@
 export { ConfigError } from './config/config-error.ts'
-export { type ConfigFlags, loadConfig, redacted } from './config/load.ts'
+export { type ConfigFlags, loadConfig, redacted } from './config/config.ts'
 export { printDefaults } from './config/print-defaults.ts'
 export { readTextFile } from './config/read-file.ts'
 export type { Config } from './config/schema.ts'

@@ -15,9 +15,10 @@ export interface Background {
   fold(sessionIds: readonly string[]): void
   /** There may be something to erase. */
   wake(): void
+  /** Resolves when the step that is under way has ended and what was dropped is erased. */
+  finish(): Promise<void>
+  /** Ends at once: nothing can be written any more. */
   stop(): void
-  /** Resolves when the step that is under way has ended. */
-  settled(): Promise<void>
 }
 
 export interface BackgroundOptions {
@@ -64,10 +65,11 @@ export function createBackground(options: BackgroundOptions): Background {
 
   const eraseAll = async (): Promise<void> => {
     let isErased = false
-    for (let what = await options.erase(); what !== undefined && !isStopped; what = await options.erase()) isErased ||= what === 'session'
+    for (let what = await options.erase(); what !== undefined; what = await options.erase()) isErased ||= what === 'session'
     if (isErased) emptyLater()
   }
   const emptyLater = (): void => {
+    if (isStopped) return
     emptying ??= setTimeout(() => {
       emptying = undefined
       if (!isStopped && !checkpoints.empty()) emptyLater()
@@ -156,10 +158,15 @@ export function createBackground(options: BackgroundOptions): Background {
         })
       }
     },
+    finish() {
+      isStopped = true
+      clearTimeout(emptying)
+      lane = lane.then(() => guarded(eraseAll))
+      return lane
+    },
     stop() {
       isStopped = true
       clearTimeout(emptying)
     },
-    settled: () => lane,
   }
 }

@@ -85,7 +85,6 @@ export type FromWorker =
   /** Segments whose files are gone. */
   | { readonly type: 'removed'; readonly segments: readonly number[] }
   | { readonly type: 'quarantined'; readonly id: string }
-  | { readonly type: 'closed' }
 
 /** A fault to be played, for tests: at the `after`-th time that the writer passes this step. */
 export interface PlayedFault {

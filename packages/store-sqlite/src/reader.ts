@@ -67,7 +67,8 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
       // Rows that are left out must not end a page early.
       let before = query.before
       for (;;) {
-        const [text, values] = listSql({ ...query, ...(before ? { before } : {}) }, query.limit - rows.length)
+        const limit = query.limit - rows.length
+        const [text, values] = listSql({ ...query, ...(before ? { before } : {}) }, limit)
         const found = sql(text).all(...values)
         for (const row of found) {
           try {
@@ -78,7 +79,7 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
           }
         }
         const last = found.at(-1)
-        if (rows.length >= query.limit || found.length === 0 || !last) return rows
+        if (found.length < limit || rows.length >= query.limit || !last) return rows
         before = { activityAt: last['activity_at'] as number, id: last['id'] as string }
       }
     },
@@ -99,8 +100,7 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
           return readOnce(id, after, maxBytes)
         } catch (error) {
           // The file may have been replaced between the row and the open: then the next look finds another row.
-          if (!(error instanceof DamagedError) || attempt >= ATTEMPTS) throw error
-          if (attempt > 1 && !files.isGone(error)) throw error
+          if (!(error instanceof DamagedError) || !files.isGone(error) || attempt >= ATTEMPTS) throw error
         } finally {
           sql('COMMIT').run()
         }

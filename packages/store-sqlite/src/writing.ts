@@ -138,16 +138,14 @@ export function startWriting(settings: WorkerSettings, { post, takeWaiting, onCl
   }
 
   const close = async (): Promise<void> => {
-    background.stop()
     while (external.length > 0) pump()
-    await background.settled()
+    await background.finish()
     while (internal.length > 0) pump()
     if (!writer.failed) checkpoints.last()
     guard.close()
     try {
       db.close()
     } finally {
-      post({ type: 'closed' })
       onClosed()
     }
   }

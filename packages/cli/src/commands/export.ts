@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import type { Command } from 'commander'
@@ -24,12 +25,11 @@ export function registerExport(program: Command, io: Io): void {
         if (!FORMATS.includes(options.format)) throw new UsageError(`--format is one of ${FORMATS.join(', ')}, not "${options.format}".`)
         const body = await apiOf(options, io).stream(`${sessionPath(id)}/export?format=${options.format}`, io.signal)
         if (options.output === undefined) {
-          const decoder = new TextDecoder()
-          for await (const chunk of body) io.out(decoder.decode(chunk, { stream: true }))
+          for await (const chunk of body) await io.outBytes(chunk)
           return
         }
         const file = createWriteStream(options.output)
-        for await (const chunk of body) if (!file.write(chunk)) await new Promise(resolve => file.once('drain', resolve))
+        for await (const chunk of body) if (!file.write(chunk)) await once(file, 'drain')
         file.end()
         await finished(file)
         io.err(`Wrote ${file.bytesWritten} bytes to ${options.output}.\n`)

@@ -17,6 +17,9 @@ export interface HookCall {
 /** Two settings files may call a hook twice within this time; the second is the same call. */
 const TWICE_MS = 10_000
 
+/** `holdfast hook retry` queues a refused event under this name. */
+export const RETRY = 'HoldfastRetry'
+
 /** Fields of every hook that the session itself has, or that mean something on the agent's machine only. */
 const NOT_TOLD = new Set(['session_id', 'hook_event_name', 'transcript_path', 'agent_transcript_path'])
 
@@ -68,6 +71,8 @@ export function eventsFromCall(state: SessionState, call: HookCall): Item[] {
     case 'SessionEnd':
       state.ended = true
       return [{ ...details, event_type: 'session_stop', id: own(), ...common, exit_code: 0 }]
+    case RETRY:
+      return isFields(fields.event) && typeof fields.event.event_type === 'string' ? [fields.event as Item] : []
     default:
       return [{ ...details, event_type: genericType(event), id: own(), ...common }]
   }

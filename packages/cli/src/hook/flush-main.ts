@@ -1,11 +1,12 @@
 // The detached process that delivers what hooks spooled (RUN-12). Started by a hook, ends by itself.
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { apiFor } from '../api.ts'
+import { type Api, apiFor, createApi } from '../api.ts'
 import { dataFolder, spoolFolder } from '../places.ts'
 import { createFlush } from './flush.ts'
 import { type FlushLock, takeFlushLock } from './lock.ts'
 import { listRecords, spoolPlaces } from './spool.ts'
+import { savedToken } from './tokens.ts'
 import { readLines } from './transcript.ts'
 
 /** It looks for more this long after the last delivery: transcripts go on between two hooks, and a running flush saves the next hook a process. */
@@ -19,7 +20,13 @@ const LINE_MS = 1500
 
 const dataDir = dataFolder()
 const spool = spoolFolder(dataDir)
-const target = (url: string | undefined) => apiFor({ url, dataDir }, url === undefined ? process.env : { ...process.env, HOLDFAST_URL: url })
+
+/** The server of a record. Tokens are looked up each time: one that was wrong may have been mended. */
+function target(url: string | undefined): Api {
+  const api = apiFor({ url, dataDir })
+  const own = savedToken(spool, api.url)
+  return own === undefined ? api : createApi(api.url, own)
+}
 
 /** Runs until nothing is left, or the server stays away; false where another flush has the lock. */
 export async function runFlush(report: (error: unknown) => void = () => undefined): Promise<boolean> {

@@ -11,6 +11,9 @@ export interface HttpOptions {
 /** The path of a session's log; the feed has its own. */
 export const eventsPath = (sessionId: string): string => (sessionId === FEED_ID ? '/feed/events' : `/sessions/${encodeURIComponent(sessionId)}/events`)
 
+/** For the query of every connection but the first: another URL than the one whose error a proxy may have kept (fault 20). */
+export const attemptOf = (attempt: number): number | undefined => (attempt > 1 ? attempt : undefined)
+
 /** The query of the values that are set. */
 export function queryFrom(values: Readonly<Record<string, string | number | boolean | undefined>>): string {
   const query = new URLSearchParams()

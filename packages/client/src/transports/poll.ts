@@ -3,7 +3,7 @@ import { DEFAULT_LIMITS, FEED_ID, HEARTBEAT_MS, PROTOCOL_VERSION } from '@holdfa
 import { failureFromThrown, transportFailure } from '../failure.ts'
 import { messageFromValue } from '../message.ts'
 import type { AttachRequest, ChannelListener, ClientTransport } from '../transport.ts'
-import { eventsPath, get, type HttpOptions, queryFrom, sessionRefusal } from './http.ts'
+import { attemptOf, eventsPath, get, type HttpOptions, queryFrom, sessionRefusal } from './http.ts'
 
 export interface PollOptions extends HttpOptions {
   /** How long a poll may be held, at most 30 000; short enough for proxies that cut idle connections. */
@@ -50,6 +50,7 @@ export function pollTransport(options: PollOptions = {}): ClientTransport {
         loops.get(sessionId)?.abort()
         loops.delete(sessionId)
       }
+      const attempt = attemptOf(listener.attempt)
       const gate = createGate(HELD)
       const waitMs = (): number => Math.ceil((options.waitMs ?? WAIT_MS) / Math.max(1, Math.ceil(loops.size / HELD)))
       queueMicrotask(() => {
@@ -62,7 +63,7 @@ export function pollTransport(options: PollOptions = {}): ClientTransport {
           loops.set(request.sessionId, loop)
           const fetchPage = async (cursor: string | undefined, mode: string, first: boolean): Promise<Page> => {
             const wait = first ? 0 : waitMs()
-            const query = queryFrom({ after: cursor, mode, wait, on_missing: request.onMissing, client_id: listener.clientId })
+            const query = queryFrom({ after: cursor, mode, wait, on_missing: request.onMissing, client_id: listener.clientId, attempt })
             const leave = await gate(loop.signal)
             try {
               const signal = AbortSignal.any([loop.signal, AbortSignal.timeout(wait + GRACE_MS)])
@@ -74,7 +75,7 @@ export function pollTransport(options: PollOptions = {}): ClientTransport {
           }
           const fetchSession = async (): Promise<Session | undefined> => {
             if (request.sessionId === FEED_ID) return undefined
-            const path = `${url}/sessions/${encodeURIComponent(request.sessionId)}${queryFrom({ on_missing: request.onMissing })}`
+            const path = `${url}/sessions/${encodeURIComponent(request.sessionId)}${queryFrom({ on_missing: request.onMissing, attempt })}`
             const response = await get(options, path, token, 'application/json', AbortSignal.any([loop.signal, AbortSignal.timeout(GRACE_MS)]))
             return ((await response.json()) as { session: Session }).session
           }

@@ -2,7 +2,7 @@ import { failureFromThrown, transportFailure } from '../failure.ts'
 import { messageFromText } from '../message.ts'
 import { createSseParser } from '../sse-parser.ts'
 import type { AttachRequest, ChannelListener, ClientTransport } from '../transport.ts'
-import { eventsPath, get, type HttpOptions, queryFrom, sessionRefusal } from './http.ts'
+import { attemptOf, eventsPath, get, type HttpOptions, queryFrom, sessionRefusal } from './http.ts'
 
 /** Server-Sent Events by fetch, one stream per reader, so that the token is a header and not in a URL. */
 export function sseTransport(options: HttpOptions = {}): ClientTransport {
@@ -55,7 +55,7 @@ async function readStream(
   listener: ChannelListener,
   signal: AbortSignal,
 ): Promise<void> {
-  const query = queryFrom({ cursor: request.cursor, mode: request.mode, on_missing: request.onMissing, client_id: listener.clientId })
+  const query = queryFrom({ cursor: request.cursor, mode: request.mode, on_missing: request.onMissing, client_id: listener.clientId, attempt: attemptOf(listener.attempt) })
   const response = await get(options, `${url}${eventsPath(request.sessionId)}${query}`, token, 'text/event-stream', signal)
   if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) {
     await response.body?.cancel()

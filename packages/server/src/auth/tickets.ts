@@ -40,7 +40,7 @@ interface Ticket extends Access {
 export interface TicketsOptions {
   readonly clock: Clock
   readonly random: Entropy
-  /** Whether the token behind a ticket still holds. */
+  /** Whether the token behind a ticket still holds: a revoked token's tickets are refused. */
   readonly isLive: (tokenId: string) => boolean
 }
 
@@ -50,8 +50,6 @@ export interface Tickets {
   issue(holder: Access, body: unknown): { readonly ticket: string; readonly expires_at: string }
   /** Whom the ticket stands for, bound to its session; a socket's works once. Undefined where it is unknown, used up, expired, revoked, or for another use or session. */
   redeem(ticket: string, request: { readonly use: TicketUse; readonly sessionId?: string | undefined }): Access | undefined
-  /** Forgets all tickets that a token's holder took. */
-  dropToken(tokenId: string): void
   /** How many are kept, expired ones included that nobody has asked for since. */
   readonly size: number
 }
@@ -129,12 +127,6 @@ export function createTickets({ clock, random, isLive }: TicketsOptions): Ticket
       if (use === 'stream' && sessionId !== ticket.sessionId) return undefined
       if (sessionId !== undefined && ticket.sessionId !== undefined && sessionId !== ticket.sessionId) return undefined
       return { principal: ticket.principal, tokenId: ticket.tokenId }
-    },
-
-    dropToken(tokenId) {
-      for (const use of ['socket', 'stream'] as const) {
-        for (const [key, ticket] of kept[use]) if (ticket.tokenId === tokenId) remove(use, key)
-      }
     },
 
     get size() {

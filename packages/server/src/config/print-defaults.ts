@@ -12,7 +12,7 @@ export function printDefaults(): string {
   for (const section of SECTIONS) {
     if (section.settings.length === 0) continue
     lines.push('', `# ${section.description}`, `[${section.key}]`)
-    for (const setting of section.settings) lines.push(`# ${setting.description} ${setting.env}`, `${setting.path.at(-1)} = ${tomlValue(setting)}`)
+    for (const setting of section.settings) lines.push(`# ${setting.description} (${setting.env})`, `${setting.path.at(-1)} = ${tomlValue(setting)}`)
   }
   return `${lines.join('\n')}\n`
 }

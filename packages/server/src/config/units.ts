@@ -52,8 +52,8 @@ const inUnits = (value: number, units: readonly (readonly [string, number])[]): 
   return `${value / factor}${unit}`
 }
 
-/** The shortest text that `msFromText` reads as this. */
-export const textFromMs = (ms: number): string => inUnits(ms, DURATIONS)
+/** The shortest text up to days that `msFromText` reads as this. */
+export const textFromMs = (ms: number): string => inUnits(ms, DURATIONS.slice(1))
 
 /** The shortest text that `bytesFromText` reads as this. */
 export const textFromBytes = (bytes: number): string => inUnits(bytes, SIZES)

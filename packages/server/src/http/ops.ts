@@ -48,7 +48,6 @@ export function opsRoutes({ host, metrics, tokens, tickets, checkReady }: OpsOpt
       requireAdmin(context.env.access)
       const id = context.req.param('id')
       await tokens.revoke(id)
-      tickets.dropToken(id)
       return json({ ok: true })
     })
     app.post('/tickets', async context => {

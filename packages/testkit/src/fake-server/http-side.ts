@@ -67,9 +67,10 @@ export function createHttpSide(ports: Ports): HttpSide {
       response.write(bytes)
       if (cut) kill()
     }
+    // What was written before still arrives; the stream then breaks off.
     const kill = (): void => {
       dead = true
-      response.destroy()
+      response.socket?.end()
     }
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
     response.flushHeaders()

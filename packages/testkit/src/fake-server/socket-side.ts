@@ -76,7 +76,6 @@ export function createSocketSide(ports: Ports): SocketSide {
     const kill = (): void => {
       dead = true
       raw.end()
-      raw.destroy()
     }
     const control = (type: string, header: Record<string, unknown>, payload: unknown): void => {
       flush()

@@ -60,6 +60,8 @@ export function createSimReader(options: ReaderOptions): SimReader {
   let record: Reader = history.reader(name, session)
   let lives = 0
   let credited = 0
+  /** Hello came, so the cursor is one of this attachment. */
+  let greeted = false
 
   const fail = (code: string, where: string): void => {
     if (code === 'session_deleted' || code === 'session_expired') over = true
@@ -91,6 +93,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
   const control = (type: string, payload: unknown): void => {
     if (type === 'protocol.hello') {
       const hello = payload as Hello
+      greeted = true
       record.hello({ epoch: hello.epoch, resume: hello.resume, head: hello.head_seq, floor: hello.floor_seq, live: mode === 'live' })
       if (mode === 'live') {
         if ((cursor?.seq ?? 0) !== hello.head_seq) state = undefined
@@ -124,7 +127,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
 
   const sendCredit = (): void => {
     const current = link
-    if (!current || !cursor || cursor.seq <= credited) return
+    if (!current || !greeted || !cursor || cursor.seq <= credited) return
     const seq = cursor.seq
     credited = seq
     scheduler.post(`${name} credit ${seq}`, world.network, () => {
@@ -140,6 +143,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
   const opened = (attachment: Attachment): void => {
     parts = []
     credited = 0
+    greeted = false
     record.attach(cursor?.seq ?? 0)
     link = createLink({
       name,

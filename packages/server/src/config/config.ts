@@ -5,6 +5,8 @@ import type { Config } from './schema.ts'
 import { SETTINGS } from './settings.ts'
 import { type Layer, layerFromEnv, layerFromFlags, layerFromToml } from './sources.ts'
 
+export type { Config } from './schema.ts'
+
 /** The flags of `holdfast serve`, with underscores; values as they were typed. */
 export type ConfigFlags = { readonly [K in keyof Config['serve'] | 'config']?: unknown }
 
