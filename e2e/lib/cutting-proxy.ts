@@ -1,5 +1,5 @@
 import net from 'node:net'
-import type { SeededRandom } from '@holdfast/testkit'
+import type { SeededRandom } from '@holdfast/testkit/sim'
 
 export interface CuttingProxy {
   readonly url: string

@@ -1,4 +1,5 @@
-import { hashText, type History, type SeededRandom } from '@holdfast/testkit'
+import { type History, hashText } from '@holdfast/testkit/oracle'
+import type { SeededRandom } from '@holdfast/testkit/sim'
 import WebSocket from 'ws'
 
 export interface Producer {

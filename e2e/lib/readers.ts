@@ -1,4 +1,4 @@
-import { hashText, type History, type Reader } from '@holdfast/testkit'
+import { hashText, type History, type Reader } from '@holdfast/testkit/oracle'
 import WebSocket from 'ws'
 import { textsFromFrame } from '@holdfast/protocol'
 

@@ -5,7 +5,7 @@ import { createEngine, createMemoryStore, type Engine, type Principal, SCOPES } 
 import { createSessionSchema, DEFAULT_LIMITS, errorFrom, HoldfastError, parseLossless, runKind, textsFromChunk } from '@holdfast/protocol'
 
 /** What a test makes of one request: nothing, an answer of its own, or a connection that dies before or after the work was done. */
-export type Fault = undefined | 'cut' | 'cut-after' | 'hang' | { status: number; body: unknown }
+export type Fault = undefined | 'cut' | 'cut-after' | 'hang' | 'hang-after' | { status: number; body: unknown }
 
 export interface EngineServer {
   readonly url: string
@@ -13,6 +13,8 @@ export interface EngineServer {
   /** Method and path of every request, in order of arrival. */
   readonly requests: string[]
   fault: (method: string, path: string, body: string) => Fault
+  /** Called when a request is left without an answer. */
+  onHang: () => void
   events(id: string): Promise<{ type: string; header: { id: string; seq: number }; payload: Record<string, unknown> }[]>
   stop(): Promise<void>
 }
@@ -43,11 +45,12 @@ export async function startEngineServer(): Promise<EngineServer> {
     const { method = 'GET', url = '/' } = request
     requests.push(`${method} ${url}`)
     const fault = result.fault(method, url, body.toString())
-    if (fault === 'hang') return
+    if (fault === 'hang') return result.onHang()
     if (fault === 'cut') return void request.socket.destroy()
     if (typeof fault === 'object') return send(response, fault.status, fault.body)
     try {
       const [status, value] = await route(method, new URL(url, 'http://x'), body)
+      if (fault === 'hang-after') return result.onHang()
       if (fault === 'cut-after') return void request.socket.destroy()
       send(response, status, value)
     } catch (thrown) {
@@ -63,7 +66,8 @@ export async function startEngineServer(): Promise<EngineServer> {
       const { session, created } = await engine.createSession(admin, createSessionSchema.parse(json()))
       return [created ? 201 : 200, { ok: true, session }]
     }
-    if (id === '') return [200, await engine.listSessions(admin, Object.fromEntries(url.searchParams))]
+    if (action === undefined && method === 'PATCH') return [200, { session: await engine.patchSession(admin, id, json() as object) }]
+    if (id === '') return [200, await engine.listSessions(admin, { ...Object.fromEntries(url.searchParams), limit: Number(url.searchParams.get('limit') ?? 100) })]
     if (action === undefined && method === 'GET') return [200, { session: await engine.getSession(admin, id) }]
     if (action === undefined && method === 'DELETE') return [200, { ok: (await engine.deleteSession(admin, id, 'keep')) === undefined }]
     if (action === 'status') return [200, await engine.status(admin, id)]
@@ -93,6 +97,7 @@ export async function startEngineServer(): Promise<EngineServer> {
     engine,
     requests,
     fault: () => undefined,
+    onHang: () => undefined,
     async events(id) {
       const attachment = await engine.attach(admin, id)
       const events = []

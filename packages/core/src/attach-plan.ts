@@ -6,7 +6,7 @@ export interface AttachPlan {
   readonly gap: Gap | undefined
   /** The state comes first, folded up to the head; `after` is set from it. */
   readonly snapshot: boolean
-  /** Delivery begins with the event after this one, where no snapshot is due. */
+  /** Where the reader is once it was told of reset and gap; delivery goes on from here, or from the snapshot. */
   readonly after: number
 }
 
@@ -32,6 +32,6 @@ export function planAttach(facts: AttachFacts): AttachPlan {
   if (mode === 'snapshot' && hasFold) return { resume: 'snapshot', gap: undefined, snapshot: true, after: seen }
   if (seen < floor) return { resume: 'gap', gap: { from_seq: seen + 1, to_seq: floor, reason: 'trimmed' }, snapshot: hasFold, after: floor }
   if (mode === 'auto' && hasFold && facts.farBehind)
-    return { resume: 'snapshot', gap: { from_seq: seen + 1, to_seq: head, reason: 'skipped' }, snapshot: true, after: seen }
+    return { resume: 'snapshot', gap: { from_seq: seen + 1, to_seq: head, reason: 'skipped' }, snapshot: true, after: head }
   return { resume: seen === 0 ? 'new' : 'ok', gap: undefined, snapshot: false, after: seen }
 }

@@ -202,7 +202,8 @@ class LogAttachment implements Attachment, LogReader {
   #skipTo(seq: number, reason: Gap['reason'], maxBytes: number): Delivery | undefined | Promise<Delivery | undefined> {
     this.#control('protocol.gap', { from_seq: this.#cursor + 1, to_seq: seq, reason })
     if (this.#options.fold) this.#snapshotDue = 'head'
-    else this.#cursor = seq
+    // Also before the snapshot: a reader that was told of the gap is there, and may give credit for it.
+    this.#cursor = seq
     this.#forgetCredit()
     return this.pull(maxBytes)
   }

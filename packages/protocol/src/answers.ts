@@ -37,6 +37,8 @@ export const tokenSchema = z.looseObject({
   scopes: z.array(z.enum(['read', 'write', 'produce', 'exec', 'admin'])),
   session_id: z.string().nullable().optional(),
   expires_at: timestamp.nullable().optional(),
+  created_at: timestamp.optional(),
+  revoked: z.boolean().optional(),
 })
 
 /** The body of every successful answer, by what it says (contract sections 3 and 4). */

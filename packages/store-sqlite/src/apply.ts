@@ -121,7 +121,7 @@ function applyCommit(desk: Desk, commit: CommitItem, bodies: Uint8Array): Result
     log.activityAt = activityAt
     log.bytes += bytes
     logs.totals.logBytes += bytes
-    log.dirty = true
+    logs.touch(log)
   }
   for (const patch of commit.patches ?? []) {
     const log = known(desk, patch.id)
@@ -129,7 +129,7 @@ function applyCommit(desk: Desk, commit: CommitItem, bodies: Uint8Array): Result
     if (patch.parent !== undefined) log.parent = patch.parent
     log.life = patch.life ?? log.life
     log.activityAt = patch.activityAt ?? log.activityAt
-    log.dirty = true
+    logs.touch(log, true)
   }
   for (const { id, floor } of commit.trims ?? []) trimLog(desk, known(desk, id), floor)
   for (const [sessionId, sender, id, digest, firstSeq, lastSeq, at, answer] of commit.ids ?? []) {
@@ -167,7 +167,7 @@ function dropLog(desk: Desk, log: Log, drop: { status: string; record: string; k
   const { sql, logs, quarantined } = desk
   if (log.status === 'live') logs.count(log, -1)
   log.status = drop.status
-  log.dirty = true
+  logs.touch(log, true)
   logs.setRecord(log, drop.record)
   if (drop.keepLog) return
   const key = Number(sql('SELECT max(key) + 1 AS key FROM sessions').get()?.['key'])

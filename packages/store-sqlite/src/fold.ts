@@ -90,7 +90,7 @@ export function createFolder(options: FolderOptions): Folder {
       sql('DELETE FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').run(work.session, work.rows.firstSeq, work.rows.lastSeq)
       log.loose -= work.rows.bytes
       log.folded = Math.max(log.folded, work.rows.lastSeq)
-      log.dirty = true
+      logs.touch(log, true)
     }
     if (work.replaced) {
       sql('DELETE FROM segments WHERE key = ?').run(work.replaced.key)

@@ -28,7 +28,6 @@ export interface Log {
   folded: number
   /** Appended in this transaction, not yet rows. */
   pending: Piece[]
-  dirty: boolean
 }
 
 export interface Totals {
@@ -43,17 +42,24 @@ export interface Logs {
   /** Throws DamagedError. */
   find(id: string): Log | undefined
   add(create: CreateItem): Log
+  /** Has the row written at the end; `status`, `life`, `parent`, `floor` and `folded` only where `whole` is said. */
+  touch(log: Log, whole?: boolean): void
   setRecord(log: Log, record: string): void
   /** Counts a live session in or out. */
   count(log: Log, by: 1 | -1): void
   flushPending(log: Log): void
   /** Gives back the logs with at least `foldBytes` in chunk rows. */
   flush(foldBytes: number): Log[]
-  forget(totals: Totals): void
+  /** The transaction is over: was committed, and these are the totals, or was taken back. */
+  end(isCommitted: boolean, totals: Totals): void
 }
+
+/** Rows that are remembered from one transaction to the next; the writer is the only one who changes them. */
+const REMEMBERED = 4096
 
 export function createLogs(sql: Sql, totals: Totals): Logs {
   const logs = new Map<string, Log>()
+  const touched = new Map<Log, boolean>()
   let current = { ...totals }
 
   const self: Logs = {
@@ -89,10 +95,14 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
         recordSum(create.id, create.record),
         create.record,
       )
-      const log: Log = { ...create, key: Number(lastInsertRowid), floor: create.head, bytes: 0, loose: 0, folded: create.head, pending: [], dirty: true }
+      const log: Log = { ...create, key: Number(lastInsertRowid), floor: create.head, bytes: 0, loose: 0, folded: create.head, pending: [] }
       logs.set(create.id, log)
+      self.touch(log, true)
       if (log.status === 'live') self.count(log, 1)
       return log
+    },
+    touch(log, whole = false) {
+      touched.set(log, whole || (touched.get(log) ?? false))
     },
     setRecord(log, record) {
       sql('UPDATE sessions SET record = ?, record_crc = ? WHERE key = ?').run(record, recordSum(log.id, record), log.key)
@@ -116,20 +126,26 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
     },
     flush(foldBytes) {
       const foldable: Log[] = []
-      for (const log of logs.values()) {
+      for (const [log, whole] of touched) {
         if (log.pending.length > 0) self.flushPending(log)
-        if (log.dirty) writeRow(sql, log)
-        log.dirty = false
+        if (whole) writeRow(sql, log)
+        else writeGrowth(sql, log)
         if (log.loose >= foldBytes) foldable.push(log)
       }
       return foldable
     },
-    forget(after) {
-      logs.clear()
+    end(isCommitted, after) {
+      touched.clear()
+      if (!isCommitted || logs.size > REMEMBERED) logs.clear()
       current = { ...after }
     },
   }
   return self
+}
+
+/** What an append changes, and no more: other columns would have their indexes written too. */
+function writeGrowth(sql: Sql, log: Log): void {
+  sql('UPDATE sessions SET activity_at = ?, head = ?, bytes = ?, loose = ?, crc = ? WHERE key = ?').run(log.activityAt, log.head, log.bytes, log.loose, logSum(log), log.key)
 }
 
 function writeRow(sql: Sql, log: Log): void {
@@ -149,7 +165,7 @@ function writeRow(sql: Sql, log: Log): void {
 }
 
 /** In the order of SESSION_COLUMNS. */
-export const logSum = (log: Omit<Log, 'pending' | 'dirty'>): number =>
+export const logSum = (log: Omit<Log, 'pending'>): number =>
   sumOf([
     log.key,
     log.id,
@@ -184,5 +200,4 @@ export const logFromRow = (row: Row): Log => ({
   loose: row['loose'] as number,
   folded: row['folded'] as number,
   pending: [],
-  dirty: false,
 })

@@ -19,7 +19,7 @@ export function trimLog(desk: Desk, log: Log, wanted: number): void {
   log.floor = floor
   log.bytes -= removed
   desk.logs.totals.logBytes -= removed
-  log.dirty = true
+  desk.logs.touch(log, true)
   pruneSnapshots(desk.sql, log)
 }
 

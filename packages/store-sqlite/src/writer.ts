@@ -57,7 +57,7 @@ export function createWriter(options: WriterOptions): Writer {
     const results = tasks.map(task => task())
     if (results.every(result => result && 'failure' in result)) {
       db.exec('ROLLBACK')
-      desk.logs.forget(totals)
+      desk.logs.end(false, totals)
       return results
     }
     const foldable = desk.logs.flush(options.segmentBytes)
@@ -69,7 +69,7 @@ export function createWriter(options: WriterOptions): Writer {
     db.exec('COMMIT')
     step('commit:done')
     totals = next
-    desk.logs.forget(totals)
+    desk.logs.end(true, totals)
     writeGuard(guard, options.epoch, totals.commits)
     step('commit:guarded')
     if (foldable.length > 0) options.onFoldable(foldable)
@@ -78,7 +78,7 @@ export function createWriter(options: WriterOptions): Writer {
 
   const takeBack = (): void => {
     if (db.inTransaction()) db.exec('ROLLBACK')
-    desk.logs.forget(totals)
+    desk.logs.end(false, totals)
   }
 
   const run = (tasks: readonly Task[]): Result[] => {

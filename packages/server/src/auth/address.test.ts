@@ -2,14 +2,41 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { addressFromText, addressKey, isLoopbackAddress } from './address.ts'
 
-test.each(['127.0.0.1', '127.255.1.2', '::1', '::ffff:127.0.0.1', '::ffff:7f00:1', '[::1]', '[::1]:80', '127.0.0.1:5000', '0:0:0:0:0:0:0:1', '::1%lo', ' 127.0.0.1 '])('[OPS-02] %j is loopback', text => {
+test.each([
+  '127.0.0.1',
+  '127.255.1.2',
+  '::1',
+  '::ffff:127.0.0.1',
+  '::ffff:7f00:1',
+  '[::1]',
+  '[::1]:80',
+  '127.0.0.1:5000',
+  '0:0:0:0:0:0:0:1',
+  '::1%lo',
+  ' 127.0.0.1 ',
+])('[OPS-02] %j is loopback', text => {
   expect(isLoopbackAddress(text)).toBe(true)
 })
 
-test.each([undefined, '', 'unknown', 'localhost', '10.0.0.1', '0.0.0.0', '::', '128.0.0.1', '126.0.0.1', '127.1', '127.0.0.1.evil.com', '2130706433', '::ffff:10.0.0.1', '::2', 'fe80::1%lo', '127.0.0.1, 10.0.0.1', '_hidden'])(
-  '[OPS-02] %j is not loopback',
-  text => expect(isLoopbackAddress(text)).toBe(false),
-)
+test.each([
+  undefined,
+  '',
+  'unknown',
+  'localhost',
+  '10.0.0.1',
+  '0.0.0.0',
+  '::',
+  '128.0.0.1',
+  '126.0.0.1',
+  '127.1',
+  '127.0.0.1.evil.com',
+  '2130706433',
+  '::ffff:10.0.0.1',
+  '::2',
+  'fe80::1%lo',
+  '127.0.0.1, 10.0.0.1',
+  '_hidden',
+])('[OPS-02] %j is not loopback', text => expect(isLoopbackAddress(text)).toBe(false))
 
 test('[OPS-03] failures are counted by IPv4 address, and by the /64 of IPv6', () => {
   expect(addressKey('::ffff:1.2.3.4')).toBe('1.2.3.4')

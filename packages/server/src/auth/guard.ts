@@ -50,7 +50,8 @@ export interface Guard {
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/schema.json', '/openapi.json'])
 
 /** The endpoints that anybody may ask, and browsers' preflights, which cannot carry a token and have no effect. */
-export const isOpenByDefault = (method: string, path: string): boolean => method === 'OPTIONS' || ((method === 'GET' || method === 'HEAD') && OPEN_PATHS.has(path))
+export const isOpenByDefault = (method: string, path: string): boolean =>
+  method === 'OPTIONS' || ((method === 'GET' || method === 'HEAD') && OPEN_PATHS.has(path))
 
 /** An address may get it wrong this often, then once a second. */
 const FAILURES = { perSecond: 1, burst: 20 }

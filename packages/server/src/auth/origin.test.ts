@@ -17,7 +17,16 @@ const refused = (act: () => unknown) => {
 }
 
 describe('Host', () => {
-  test.each(['localhost:8765', 'LOCALHOST:8765', 'LocalHost:8765', '127.0.0.1:8765', '127.0.0.53:8765', '127.255.255.254:8765', '[::1]:8765', '[0:0:0:0:0:0:0:1]:8765'])('[OPS-02] %s is answered', host => {
+  test.each([
+    'localhost:8765',
+    'LOCALHOST:8765',
+    'LocalHost:8765',
+    '127.0.0.1:8765',
+    '127.0.0.53:8765',
+    '127.255.255.254:8765',
+    '[::1]:8765',
+    '[0:0:0:0:0:0:0:1]:8765',
+  ])('[OPS-02] %s is answered', host => {
     expect(checkHost(host, plain).isAllowed).toBe(false)
   })
 
@@ -94,12 +103,42 @@ describe('Host', () => {
   })
 
   test('[OPS-06] an allowed host passes with its port, with the port of the server, and with any where none is named', () => {
-    const rules = { port: PORT, allowed: [{ name: 'box.lan', port: 9000 }, { name: 'any.lan', port: null }, { name: 'app.example', port: 443 }, { name: '2001:db8::5', port: null }] }
-    for (const host of ['box.lan:9000', 'BOX.lan:9000', 'box.lan:8765', 'any.lan', 'any.lan:1', 'app.example', 'app.example:443', '[2001:db8::5]:1', '[2001:DB8:0::5]:1']) {
+    const rules = {
+      port: PORT,
+      allowed: [
+        { name: 'box.lan', port: 9000 },
+        { name: 'any.lan', port: null },
+        { name: 'app.example', port: 443 },
+        { name: '2001:db8::5', port: null },
+      ],
+    }
+    for (const host of [
+      'box.lan:9000',
+      'BOX.lan:9000',
+      'box.lan:8765',
+      'any.lan',
+      'any.lan:1',
+      'app.example',
+      'app.example:443',
+      '[2001:db8::5]:1',
+      '[2001:DB8:0::5]:1',
+    ]) {
       expect(checkHost(host, rules).isAllowed, host).toBe(true)
     }
-    for (const host of ['box.lan', 'box.lan:9001', 'a.box.lan:9000', 'box.lan.evil.com:9000', 'app.example:8443', 'app.example.', '[2001:db8::6]:1', '2001:db8::5']) {
-      expect(refused(() => checkHost(host, rules)), host).toBe('origin_rejected')
+    for (const host of [
+      'box.lan',
+      'box.lan:9001',
+      'a.box.lan:9000',
+      'box.lan.evil.com:9000',
+      'app.example:8443',
+      'app.example.',
+      '[2001:db8::6]:1',
+      '2001:db8::5',
+    ]) {
+      expect(
+        refused(() => checkHost(host, rules)),
+        host,
+      ).toBe('origin_rejected')
     }
   })
 
@@ -110,22 +149,58 @@ describe('Host', () => {
   })
 
   test('[OPS-02] whatever passes is exactly a loopback name with the port of the server', () => {
-    const piece = fc.constantFrom('localhost', '127.0.0.1', '[::1]', '::1', '.', ':', '8765', '@', 'evil.com', ',', ' ', '%', '/', '\\', '\t', '\0', '0', 'LOCALHOST', '[', ']', '-')
+    const piece = fc.constantFrom(
+      'localhost',
+      '127.0.0.1',
+      '[::1]',
+      '::1',
+      '.',
+      ':',
+      '8765',
+      '@',
+      'evil.com',
+      ',',
+      ' ',
+      '%',
+      '/',
+      '\\',
+      '\t',
+      '\0',
+      '0',
+      'LOCALHOST',
+      '[',
+      ']',
+      '-',
+    )
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.array(piece, { maxLength: 6 }).map(parts => parts.join(''))), text => {
-        if (refused(() => checkHost(text, plain)) === 'passed') expect(text.toLowerCase()).toMatch(/^(localhost|127\.\d+\.\d+\.\d+|\[(0:)*:?:?1\]):8765$/)
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(piece, { maxLength: 6 }).map(parts => parts.join('')),
+        ),
+        text => {
+          if (refused(() => checkHost(text, plain)) === 'passed') expect(text.toLowerCase()).toMatch(/^(localhost|127\.\d+\.\d+\.\d+|\[(0:)*:?:?1\]):8765$/)
+        },
+      ),
       { numRuns: 2000 },
     )
   })
 
   test('[OPS-02] what is read is written back the same', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6().map(address => `[${address}]`)), fc.option(fc.integer({ min: 1, max: 65_535 })), (name, port) => {
-        const authority = authorityFromText(port === null ? name : `${name}:${port}`)
-        if (!authority) return
-        expect(authorityFromText(authorityText(authority, false))).toEqual({ ...authority, port: port === 80 ? null : port })
-      }),
+      fc.property(
+        fc.oneof(
+          fc.domain(),
+          fc.ipV4(),
+          fc.ipV6().map(address => `[${address}]`),
+        ),
+        fc.option(fc.integer({ min: 1, max: 65_535 })),
+        (name, port) => {
+          const authority = authorityFromText(port === null ? name : `${name}:${port}`)
+          if (!authority) return
+          expect(authorityFromText(authorityText(authority, false))).toEqual({ ...authority, port: port === 80 ? null : port })
+        },
+      ),
     )
   })
 })
@@ -180,7 +255,10 @@ describe('Origin', () => {
     const allowed = ['https://app.example', 'http://dev.example:5173', 'tauri://localhost']
     for (const origin of allowed) checkOrigin(origin, own, allowed)
     for (const origin of ['https://app.example:8443', 'http://app.example', 'https://a.app.example', 'http://dev.example', 'tauri://localhost:1']) {
-      expect(refused(() => checkOrigin(origin, own, allowed)), origin).toBe('origin_rejected')
+      expect(
+        refused(() => checkOrigin(origin, own, allowed)),
+        origin,
+      ).toBe('origin_rejected')
     }
   })
 
@@ -197,6 +275,19 @@ describe('Origin', () => {
     expect(originFromText('HTTPS://App.Example:443/')).toBe('https://app.example')
     expect(originFromText('http://localhost:5173')).toBe('http://localhost:5173')
     expect(originFromText('tauri://localhost')).toBe('tauri://localhost')
-    for (const text of ['*', 'null', '', 'app.example', 'https://', 'https://*.example', 'https://a/b', 'https://u@a', 'https://a?x', 'https://a:0', 'file:///x']) expect(originFromText(text), text).toBeUndefined()
+    for (const text of [
+      '*',
+      'null',
+      '',
+      'app.example',
+      'https://',
+      'https://*.example',
+      'https://a/b',
+      'https://u@a',
+      'https://a?x',
+      'https://a:0',
+      'file:///x',
+    ])
+      expect(originFromText(text), text).toBeUndefined()
   })
 })

@@ -5,21 +5,26 @@ import { type Bucket, createBuckets, createRates, take } from './rate.ts'
 
 test('[OPS-03] never more than burst + rate × time, and who waits as told is let in', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 50 }), fc.array(fc.integer({ min: 0, max: 700 }), { maxLength: 300 }), (perSecond, burst, steps) => {
-      const rule = { perSecond, burst }
-      let bucket: Bucket | undefined
-      let now = 1000
-      let granted = 0
-      for (const step of steps) {
-        now += step
-        const decision = take(bucket, now, rule)
-        if (decision.retryAfterMs === 0) granted += 1
-        else expect(take(decision.bucket, now + decision.retryAfterMs, rule).retryAfterMs).toBe(0)
-        expect(decision.bucket.left).toBeGreaterThanOrEqual(0)
-        bucket = decision.bucket
-      }
-      expect(granted).toBeLessThanOrEqual(burst + ((now - 1000) * perSecond) / 1000 + 1e-6)
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 50 }),
+      fc.integer({ min: 1, max: 50 }),
+      fc.array(fc.integer({ min: 0, max: 700 }), { maxLength: 300 }),
+      (perSecond, burst, steps) => {
+        const rule = { perSecond, burst }
+        let bucket: Bucket | undefined
+        let now = 1000
+        let granted = 0
+        for (const step of steps) {
+          now += step
+          const decision = take(bucket, now, rule)
+          if (decision.retryAfterMs === 0) granted += 1
+          else expect(take(decision.bucket, now + decision.retryAfterMs, rule).retryAfterMs).toBe(0)
+          expect(decision.bucket.left).toBeGreaterThanOrEqual(0)
+          bucket = decision.bucket
+        }
+        expect(granted).toBeLessThanOrEqual(burst + ((now - 1000) * perSecond) / 1000 + 1e-6)
+      },
+    ),
   )
 })
 

@@ -98,12 +98,20 @@ export function createRates({ clock, limits }: { clock: Pick<Clock, 'steadyMs'>;
     request(subject) {
       const retryAfterMs = requests.take(subject)
       if (retryAfterMs === 0) return
-      throw new HoldfastError('rate_limited', `More than ${perSecond} inputs or posts a second.`, { limit: 'requests_per_second', max: perSecond, retry_after_ms: retryAfterMs })
+      throw new HoldfastError('rate_limited', `More than ${perSecond} inputs or posts a second.`, {
+        limit: 'requests_per_second',
+        max: perSecond,
+        retry_after_ms: retryAfterMs,
+      })
     },
     connect(subject) {
       const count = connected.get(subject) ?? 0
       if (count >= limits.connections) {
-        throw new HoldfastError('rate_limited', `${limits.connections} connections are open already.`, { limit: 'connections', max: limits.connections, retry_after_ms: CONNECTION_RETRY_MS })
+        throw new HoldfastError('rate_limited', `${limits.connections} connections are open already.`, {
+          limit: 'connections',
+          max: limits.connections,
+          retry_after_ms: CONNECTION_RETRY_MS,
+        })
       }
       connected.set(subject, count + 1)
       let released = false

@@ -95,7 +95,8 @@ export function createTickets({ clock, random, isLive }: TicketsOptions): Ticket
       const { session_id, scope, stream } = parseBody(ticketBodySchema, body)
       if (!hasScope(principal, scope)) throw new HoldfastError('forbidden', `The token lacks the scope "${scope}".`, { scope })
       const sessionId = session_id ?? principal.sessionId
-      if (principal.sessionId !== undefined && sessionId !== principal.sessionId) throw new HoldfastError('not_found', `There is no session "${sessionId}".`, { session_id: sessionId })
+      if (principal.sessionId !== undefined && sessionId !== principal.sessionId)
+        throw new HoldfastError('not_found', `There is no session "${sessionId}".`, { session_id: sessionId })
       requireRoom(principal.subject)
 
       const use: TicketUse = stream === true ? 'stream' : 'socket'

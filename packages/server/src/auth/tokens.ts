@@ -121,7 +121,11 @@ export async function createTokens({ store, putDoc, clock, random, logger }: Tok
       await save(id, null)
       return
     }
-    throw new HoldfastError('rate_limited', `There are ${MAX_TOKENS} live tokens already; revoke some.`, { limit: 'tokens', max: MAX_TOKENS, retry_after_ms: 60_000 })
+    throw new HoldfastError('rate_limited', `There are ${MAX_TOKENS} live tokens already; revoke some.`, {
+      limit: 'tokens',
+      max: MAX_TOKENS,
+      retry_after_ms: 60_000,
+    })
   }
 
   arm()

@@ -42,7 +42,8 @@ export function loadConfig({ flags = {}, env = {}, readFile, home, cwd }: Config
   }
   // Every leaf came through its own schema, which is what Config is inferred from.
   const config = root as unknown as Config
-  if (!isExplicit && config.serve.data_dir !== dataDir) problems.push(`${file}: serve.data_dir names another folder than the one the file lies in; use --data-dir, or --config for this file`)
+  if (!isExplicit && config.serve.data_dir !== dataDir)
+    problems.push(`${file}: serve.data_dir names another folder than the one the file lies in; use --data-dir, or --config for this file`)
   problems.push(...contradictions(config))
   if (problems.length > 0) throw new ConfigError(problems)
   return freeze(config)
@@ -52,7 +53,9 @@ export function loadConfig({ flags = {}, env = {}, readFile, home, cwd }: Config
 function contradictions({ serve, times, limits, tail }: Config): string[] {
   const problems: string[] = []
   if (!isLoopbackName(serve.host) && serve.token === null) {
-    problems.push(`serve.host is "${serve.host}", which others can reach, and there is no token: give one by --token, HOLDFAST_SERVE_TOKEN or serve.token, or listen on 127.0.0.1`)
+    problems.push(
+      `serve.host is "${serve.host}", which others can reach, and there is no token: give one by --token, HOLDFAST_SERVE_TOKEN or serve.token, or listen on 127.0.0.1`,
+    )
   }
   if (serve.tls_cert !== null && serve.tls_key === null) problems.push('serve.tls_cert needs serve.tls_key (--tls-key)')
   if (serve.tls_key !== null && serve.tls_cert === null) problems.push('serve.tls_key needs serve.tls_cert (--tls-cert)')

@@ -1,6 +1,21 @@
 import { AUTH_MS, DEFAULT_LIMITS, HEARTBEAT_MS, SILENCE_MS, STALL_MS } from '@holdfast/protocol'
 import { z } from 'zod'
-import { choice, durationMs, flag, hosts, listenHost, optional, optionalPath, optionalToken, optionalUrl, origins, path, required, sizeBytes, wholeNumber } from './values.ts'
+import {
+  choice,
+  durationMs,
+  flag,
+  hosts,
+  listenHost,
+  optional,
+  optionalPath,
+  optionalToken,
+  optionalUrl,
+  origins,
+  path,
+  required,
+  sizeBytes,
+  wholeNumber,
+} from './values.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -12,7 +27,8 @@ const YEAR = 365 * DAY
 /** Node's timers overflow at 2^31 ms, so what becomes one timer stays below. */
 const MAX_TIMER = 24 * DAY
 
-const interval = (fallback: number, least: number, most: number, description: string) => required(durationMs(least, most)).default(fallback).describe(description)
+const interval = (fallback: number, least: number, most: number, description: string) =>
+  required(durationMs(least, most)).default(fallback).describe(description)
 const size = (fallback: number, description: string, least = KiB, most = GiB) => required(sizeBytes(least, most)).default(fallback).describe(description)
 const number = (fallback: number, description: string) => required(wholeNumber(1, 10_000_000)).default(fallback).describe(description)
 
@@ -44,12 +60,20 @@ export const configSchema = z.strictObject({
       host: listenHost().default('127.0.0.1').describe('Address to listen on. Any other than loopback needs a token.'),
       port: required(wholeNumber(0, 65_535)).default(8765).describe('Port to listen on; 0 takes a free one.'),
       data_dir: path().default('~/.holdfast').describe('Folder that holds everything: database, segments, admin token.'),
-      durability: choice('full', 'relaxed').default('full').describe('"full" acks what is on disk; "relaxed" trades the sync for speed, and a power cut for the last moments.'),
-      token: optionalToken().default(null).describe("The admin's token; every request then needs one. Without it, one is kept in the data folder's file `token`."),
+      durability: choice('full', 'relaxed')
+        .default('full')
+        .describe('"full" acks what is on disk; "relaxed" trades the sync for speed, and a power cut for the last moments.'),
+      token: optionalToken()
+        .default(null)
+        .describe("The admin's token; every request then needs one. Without it, one is kept in the data folder's file `token`."),
       allow_origin: origins().default([]).describe('Origins of other web pages that may use the server from a browser.'),
-      allow_host: hosts().default([]).describe('Names besides the loopback ones under which the server is asked, with a port or for any port. Every request then needs a token.'),
+      allow_host: hosts()
+        .default([])
+        .describe('Names besides the loopback ones under which the server is asked, with a port or for any port. Every request then needs a token.'),
       public_url: optionalUrl().default(null).describe('The URL under which the world reaches the server, through a proxy or tunnel.'),
-      trust_proxy: flag().default(false).describe('Believe X-Forwarded-For, -Proto and -Host. Only where nobody can reach this port but the proxy, and the proxy sets them.'),
+      trust_proxy: flag()
+        .default(false)
+        .describe('Believe X-Forwarded-For, -Proto and -Host. Only where nobody can reach this port but the proxy, and the proxy sets them.'),
       tls_cert: optionalPath().default(null).describe('Certificate chain (PEM) for TLS of its own; needs tls_key.'),
       tls_key: optionalPath().default(null).describe('Private key (PEM) of tls_cert.'),
     })

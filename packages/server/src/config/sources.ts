@@ -19,7 +19,8 @@ const shown = (value: unknown): string => {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 
-const isTable = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
 function put(layer: Map<string, unknown>, problems: string[], setting: Setting, value: unknown, source: string): void {
   const result = setting.parse(value)
@@ -46,7 +47,8 @@ export function layerFromToml(text: string, file: string, problems: string[]): L
       const key = `${prefix}${name}`
       const setting = BY_KEY.get(key)
       if (setting) put(layer, problems, setting, value, `${file}: ${key}`)
-      else if (!SECTION_KEYS.has(key)) problems.push(`${file}: there is no setting "${key.slice(0, 200)}"${hint(nearestKey(key, [...BY_KEY.keys(), ...SECTION_KEYS]))}`)
+      else if (!SECTION_KEYS.has(key))
+        problems.push(`${file}: there is no setting "${key.slice(0, 200)}"${hint(nearestKey(key, [...BY_KEY.keys(), ...SECTION_KEYS]))}`)
       else if (isTable(value)) walk(value, `${key}.`)
       else problems.push(`${file}: ${key} is a table of settings: write [${key}]`)
     }
@@ -66,7 +68,8 @@ export function layerFromEnv(env: Readonly<Record<string, string | undefined>>, 
     if (value === undefined) continue
     const setting = BY_ENV.get(name)
     if (!setting) {
-      if (ENV_PREFIXES.some(prefix => name.startsWith(prefix))) problems.push(`there is no setting for the variable ${name}${hint(nearestKey(name, [...BY_ENV.keys()]))}`)
+      if (ENV_PREFIXES.some(prefix => name.startsWith(prefix)))
+        problems.push(`there is no setting for the variable ${name}${hint(nearestKey(name, [...BY_ENV.keys()]))}`)
     } else if (isEmptyToken(setting, value)) problems.push(`${name} is empty: unset it, or give a token`)
     else if (value !== '') put(layer, problems, setting, value, name)
   }

@@ -35,7 +35,8 @@ export function msFromText(text: string): number | undefined {
   if (/^\d+$/.test(compact)) return whole(Number(compact))
   if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$/.test(compact)) return undefined
   let total = 0
-  for (const [, amount, unit] of compact.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g)) total += Number(amount) * (DURATIONS.find(([name]) => name === unit)?.[1] ?? Number.NaN)
+  for (const [, amount, unit] of compact.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g))
+    total += Number(amount) * (DURATIONS.find(([name]) => name === unit)?.[1] ?? Number.NaN)
   return whole(total)
 }
 

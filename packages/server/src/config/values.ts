@@ -16,7 +16,8 @@ const reading = <T>(read: (value: unknown) => T | undefined, expected: string) =
     return z.NEVER
   })
 
-const within = (value: number | undefined, min: number, max: number) => (value !== undefined && Number.isInteger(value) && value >= min && value <= max ? value : undefined)
+const within = (value: number | undefined, min: number, max: number) =>
+  value !== undefined && Number.isInteger(value) && value >= min && value <= max ? value : undefined
 
 const quantity = (min: number, max: number, fromText: (text: string) => number | undefined, expected: string) => ({
   read: (value: unknown) => within(typeof value === 'string' ? fromText(value) : typeof value === 'number' ? value : undefined, min, max),
@@ -25,12 +26,15 @@ const quantity = (min: number, max: number, fromText: (text: string) => number |
 type Quantity = ReturnType<typeof quantity>
 
 /** A duration in ms. */
-export const durationMs = (min: number, max: number): Quantity => quantity(min, max, msFromText, `a duration from ${textFromMs(min)} to ${textFromMs(max)}, such as "10s" or "24h"`)
+export const durationMs = (min: number, max: number): Quantity =>
+  quantity(min, max, msFromText, `a duration from ${textFromMs(min)} to ${textFromMs(max)}, such as "10s" or "24h"`)
 
 /** A size in bytes. */
-export const sizeBytes = (min: number, max: number): Quantity => quantity(min, max, bytesFromText, `a size from ${textFromBytes(min)} to ${textFromBytes(max)}, such as "50MiB"`)
+export const sizeBytes = (min: number, max: number): Quantity =>
+  quantity(min, max, bytesFromText, `a size from ${textFromBytes(min)} to ${textFromBytes(max)}, such as "50MiB"`)
 
-export const wholeNumber = (min: number, max: number): Quantity => quantity(min, max, text => (/^\d{1,15}$/.test(text) ? Number(text) : undefined), `a whole number from ${min} to ${max}`)
+export const wholeNumber = (min: number, max: number): Quantity =>
+  quantity(min, max, text => (/^\d{1,15}$/.test(text) ? Number(text) : undefined), `a whole number from ${min} to ${max}`)
 
 export const required = ({ read, expected }: Quantity) => reading(read, expected)
 

@@ -21,6 +21,8 @@ interface Batch {
   readonly key: string
   underWay: number
   isAcked: boolean
+  /** The session takes no more. */
+  isOver: boolean
 }
 
 /** A client that appends, and repeats until it gets an answer. */
@@ -100,11 +102,10 @@ export function createProducer({ name, clientId, world, sessions, random, histor
 
   const refused = (batch: Batch, error: unknown): void => {
     const code = error instanceof HoldfastError ? error.code : String(error)
+    if (code.startsWith('session_')) batch.isOver = true
     if (isRefusal(error)) for (const item of batch.items) history.refuse(item.token)
     if (!sessions.isExpected(batch.session.id, code)) report(`${name} ${batch.style} ${batch.session.id}: ${error instanceof Error ? `${code} ${error.message}` : code}`)
   }
-
-  const isGone = (batch: Batch): boolean => batch.session.deleteAsked || batch.session.endAsked
 
   return {
     append(session) {
@@ -113,7 +114,7 @@ export function createProducer({ name, clientId, world, sessions, random, histor
       const known = random.chance(0.3) ? batches.filter(batch => batch.style === 'ids' && batch.session === session) : []
       const repeated = style === 'ids' && known.length > 0 ? random.pick(random.pick(known).items) : undefined
       const items = !repeated ? fresh : random.chance(0.5) ? [repeated, ...fresh] : [...fresh, repeated]
-      const batch: Batch = { session, style, items, key: `k${name}-${batches.length}`, underWay: 0, isAcked: false }
+      const batch: Batch = { session, style, items, key: `k${name}-${batches.length}`, underWay: 0, isAcked: false, isOver: false }
       batches.push(batch)
       send(batch)
     },
@@ -122,7 +123,7 @@ export function createProducer({ name, clientId, world, sessions, random, histor
       if (repeatable.length > 0) send(random.pick(repeatable))
     },
     finish() {
-      const open = batches.filter(batch => batch.style !== 'bare' && !batch.isAcked && !isGone(batch))
+      const open = batches.filter(batch => batch.style !== 'bare' && !batch.isAcked && !batch.isOver)
       for (const batch of open) if (batch.underWay === 0) send(batch)
       return open.length === 0
     },

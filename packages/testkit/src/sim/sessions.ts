@@ -45,6 +45,12 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
   const all: SimSession[] = []
   const usable = (): SimSession[] => all.filter(session => session.created && !session.deleteAcked)
 
+  /** A server that starts anew has no clock but the wall's, so jumps count. */
+  const mayHaveExpired = ({ kind }: SimSession): boolean => {
+    const idleMs = world.weather.idleExpiryMs[kind]
+    return typeof idleMs === 'number' && world.clock.steadyMs() + world.clock.jumpedMs > idleMs
+  }
+
   const isExpected = (id: string, code: string): boolean => {
     const session = all.find(other => other.id === id)
     switch (code) {
@@ -57,7 +63,10 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
       case 'session_deleted':
         return session?.deleteAsked === true
       case 'session_expired':
-        return session !== undefined && typeof world.weather.idleExpiryMs[session.kind] === 'number' && world.clock.steadyMs() > (world.weather.idleExpiryMs[session.kind] ?? 0)
+        return session !== undefined && mayHaveExpired(session)
+      case 'conflict':
+        // Made, then gone before the answer got through: its id is not used again.
+        return session?.created === false && mayHaveExpired(session)
       default:
         return false
     }
@@ -75,7 +84,10 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
       outcome => {
         session.creating = false
         if (outcome.type === 'answer') session.created = true
-        else if (outcome.type === 'error') refused(session, outcome.error, 'create')
+        else if (outcome.type === 'error') {
+          refused(session, outcome.error, 'create')
+          if (outcome.error instanceof HoldfastError && outcome.error.code === 'conflict') session.created = session.deleteAcked = true
+        }
       },
     )
   }

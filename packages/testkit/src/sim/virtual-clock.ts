@@ -6,8 +6,8 @@ export interface VirtualClock extends Clock {
   advance(ms: number): void
   /** The wall clock alone jumps, as if somebody set it. */
   jump(ms: number): void
-  /** Timers that wait. */
-  readonly timers: number
+  /** How far all jumps together may have carried the wall clock away. */
+  readonly jumpedMs: number
 }
 
 const START_MS = Date.UTC(2026, 0, 1)
@@ -15,6 +15,7 @@ const START_MS = Date.UTC(2026, 0, 1)
 export function createVirtualClock(startMs: number = START_MS): VirtualClock {
   let steady = 0
   let wall = startMs
+  let jumped = 0
   let order = 0
   let waiting: { readonly at: number; readonly order: number; readonly callback: () => void }[] = []
 
@@ -45,9 +46,10 @@ export function createVirtualClock(startMs: number = START_MS): VirtualClock {
     },
     jump(ms) {
       wall += ms
+      jumped += Math.abs(ms)
     },
-    get timers() {
-      return waiting.length
+    get jumpedMs() {
+      return jumped
     },
   }
 }
