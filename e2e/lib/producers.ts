@@ -4,6 +4,8 @@ import WebSocket from 'ws'
 
 export interface Producer {
   readonly sent: number
+  /** What it waits for, for the message of a test that hangs. */
+  readonly waitsFor: string
   /** Stops making new items, and resolves when everything that was sent has been acked. */
   finish(): Promise<void>
 }
@@ -35,6 +37,7 @@ export function startProducer(options: ProducerOptions): Producer {
   const { history, random, name, session } = options
   let sent = 0
   let stopped = false
+  let last = 'nothing'
   const link = options.over === 'ws' ? socketLink(options) : httpLink(options)
   const running = (async () => {
     while (!stopped && sent < (options.total ?? Number.POSITIVE_INFINITY)) {
@@ -49,11 +52,13 @@ export function startProducer(options: ProducerOptions): Producer {
   async function deliver(items: readonly { readonly id: string }[]): Promise<void> {
     for (;;) {
       for (const item of items) history.send(session, item.id, hashText(JSON.stringify(item)))
+      last = `an ack of ${items[0]?.id} (${items.length})`
       const copies = random.chance(0.1) ? 2 : 1
       const answers = await Promise.allSettled(Array.from({ length: copies }, () => link.send(items)))
       const acked = answers.flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value] : []))
       for (const results of acked) for (const result of results) history.ack(result.id, { seq: result.seq, duplicate: result.duplicate })
       if (acked.length > 0) return
+      last = answers.map(answer => (answer.status === 'rejected' ? String(answer.reason) : 'a refusal')).join(', ')
       await new Promise(resolve => setTimeout(resolve, RETRY_MS))
     }
   }
@@ -61,6 +66,9 @@ export function startProducer(options: ProducerOptions): Producer {
   return {
     get sent() {
       return sent
+    },
+    get waitsFor() {
+      return `${name}: ${last}`
     },
     async finish() {
       stopped = true

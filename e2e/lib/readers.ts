@@ -147,7 +147,7 @@ async function overPoll(options: ReaderOptions, reader: Reader, place: Place, st
   const text = await response.text()
   if (!response.ok) return
   const page = JSON.parse(text) as { events: StoredEvent[]; epoch: string; head_seq: number; floor_seq: number; resume: 'new' | 'ok' | 'gap' | 'snapshot' | 'reset'; next_after: number; gap?: { from_seq: number; to_seq: number } }
-  reader.hello({ epoch: page.epoch, resume: page.resume, head: page.head_seq, floor: page.floor_seq, live: true })
+  reader.hello({ epoch: page.epoch, resume: page.resume, head: page.head_seq, floor: page.floor_seq })
   place.epoch = page.epoch
   if (page.resume === 'reset') place.seq = page.floor_seq
   if (page.gap) {

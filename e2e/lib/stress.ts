@@ -66,14 +66,18 @@ export async function stress(options: StressOptions): Promise<StressResult> {
   )
   let killsInCommit = 0
   for (let kill = 0; kill < options.kills; kill++) {
-    await new Promise(resolve => setTimeout(resolve, random.int(120)))
+    await new Promise(resolve => setTimeout(resolve, 30 + random.int(400)))
     for (const reader of readers) if (random.chance(0.1)) reader.cut()
     if (kill % 2 === 0 && killInCommit(server.pid, 300)) killsInCommit++
     await server.kill()
     server = await start()
     options.onProgress?.(kill + 1)
   }
-  await Promise.all(producers.map((producer: Producer) => producer.finish()))
+  let unfinished: Producer[] = producers
+  for (const producer of producers) producer.finish().then(() => { unfinished = unfinished.filter(other => other !== producer) })
+  await until('the producers', () => unfinished.length === 0, 15_000).catch(() => {
+    throw new Error(`producers hang: ${unfinished.map(producer => producer.waitsFor).join('; ')}; server: ${server.stderr().slice(-1000)}`)
+  })
   const events = await settle(server, proxy, history, sessions, readers)
   await server.stop()
   await proxy.close()

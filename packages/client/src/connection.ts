@@ -236,7 +236,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     if (!current(attempt) || !transport().heartbeats) return
     if (busy > 0) aliveAt = clock.nowMs()
     const left = aliveAt + heartbeatMs * policy.silentHeartbeats - clock.nowMs()
-    if (left <= -1e12) lose(attempt, transportFailure('silent', 'The server fell silent.'))
+    if (left <= 0) lose(attempt, transportFailure('silent', 'The server fell silent.'))
     else later(left, () => watchSilence(attempt))
   }
 

@@ -23,28 +23,48 @@ export interface Logs {
 export function createLogs(store: Store, tails: TailCache): Logs {
   const loaded = new Map<string, Log>()
   const loading = new Map<string, Promise<Log | SessionRow | undefined>>()
+  // Whoever still holds a log that was put out of memory must share it with those who ask later: two logs of one session would not know of each other's seqs.
+  const evicted = new Map<string, WeakRef<Log>>()
+  const collected = new FinalizationRegistry<string>(id => {
+    if (!evicted.get(id)?.deref()) evicted.delete(id)
+  })
 
-  const adopt = (row: SessionRow): Log => {
-    const log = new Log(row, tails.createTail(), listener => store.wake(row.id, listener))
-    loaded.set(row.id, log)
-    if (loaded.size > MAX_IDLE_LOGS) evict(loaded)
+  const evict = (): void => {
+    for (const log of surplusOf(loaded)) {
+      log.tail.clear()
+      loaded.delete(log.id)
+      evicted.set(log.id, new WeakRef(log))
+      collected.register(log, log.id)
+    }
+  }
+
+  const take = (log: Log): Log => {
+    loaded.set(log.id, log)
+    if (loaded.size > MAX_IDLE_LOGS) evict()
     return log
   }
+
+  /** In memory, or not yet out of it; most recently asked for. */
+  const find = (id: string): Log | undefined => {
+    const log = loaded.get(id) ?? evicted.get(id)?.deref()
+    if (!log) return undefined
+    loaded.delete(id)
+    evicted.delete(id)
+    return take(log)
+  }
+
+  const adopt = (row: SessionRow): Log => take(new Log(row, tails.createTail(), listener => store.wake(row.id, listener)))
 
   const fetchRow = async (id: string): Promise<Log | SessionRow | undefined> => {
     const row = await store.getSession(id)
     // Creating the session may have won the race for its place in memory.
-    return loaded.get(id) ?? (row?.status === 'live' ? adopt(row) : row)
+    return find(id) ?? (row?.status === 'live' ? adopt(row) : row)
   }
 
   return {
     load(id) {
-      const log = loaded.get(id)
-      if (log) {
-        loaded.delete(id)
-        loaded.set(id, log)
-        return Promise.resolve(log)
-      }
+      const log = find(id)
+      if (log) return Promise.resolve(log)
       let pending = loading.get(id)
       if (!pending) {
         pending = fetchRow(id).finally(() => loading.delete(id))
@@ -52,10 +72,11 @@ export function createLogs(store: Store, tails: TailCache): Logs {
       }
       return pending
     },
-    peek: id => loaded.get(id),
+    peek: find,
     adopt,
     forget(log) {
       if (loaded.get(log.id) === log) loaded.delete(log.id)
+      evicted.delete(log.id)
     },
     all: () => loaded.values(),
     get size() {
@@ -64,16 +85,14 @@ export function createLogs(store: Store, tails: TailCache): Logs {
   }
 }
 
-/** Drops the least recently asked for of the idle logs, a tenth at a time so that it is rare. */
-function evict(loaded: Map<string, Log>): void {
-  let surplus = Math.ceil(MAX_IDLE_LOGS / 10)
-  for (const [id, log] of loaded) {
-    if (surplus === 0) return
-    if (!log.isIdle) continue
-    log.tail.clear()
-    loaded.delete(id)
-    surplus--
+/** The least recently asked for of the idle logs, a tenth at a time so that it is rare. */
+function surplusOf(loaded: ReadonlyMap<string, Log>): Log[] {
+  const surplus: Log[] = []
+  for (const log of loaded.values()) {
+    if (surplus.length * 10 >= MAX_IDLE_LOGS) break
+    if (log.isIdle) surplus.push(log)
   }
+  return surplus
 }
 
 /** A log whose store found it damaged: told as it is, and left alone. */

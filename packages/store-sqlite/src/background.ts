@@ -78,7 +78,7 @@ export function createBackground(options: BackgroundOptions): Background {
 
   const foldLog = async (id: string, leastBytes: number, compress: boolean): Promise<void> => {
     if (desk.quarantined.has(id)) return
-    while (!isStopped && (await folder.foldRun(id, leastBytes, compress))) continue
+    while (!isStopped && (await folder.foldRuns(id, leastBytes, compress))) continue
   }
   const chill = async (id: string, loose: number): Promise<void> => {
     if (loose > LEAST_COLD_BYTES) await foldLog(id, 1, true)

@@ -17,9 +17,16 @@ export async function makeFolder(path: string): Promise<void> {
   if (first !== undefined) await syncFolder(dirname(first))
 }
 
-/** Writes a whole file; it and its name are on disk when it resolves. */
-export async function writeDurably(path: string, content: Uint8Array): Promise<void> {
-  await makeFolder(dirname(path))
+/** Writes whole files; they and their names are on disk when it resolves. */
+export async function writeDurably(files: readonly { readonly path: string; readonly content: Uint8Array }[]): Promise<void> {
+  const folders = new Set(files.map(file => dirname(file.path)))
+  for (const folder of folders) await makeFolder(folder)
+  const written = await Promise.allSettled(files.map(file => writeOne(file.path, file.content)))
+  for (const result of written) if (result.status === 'rejected') throw result.reason
+  for (const folder of folders) await syncFolder(folder)
+}
+
+async function writeOne(path: string, content: Uint8Array): Promise<void> {
   const file = await open(path, 'w', 0o600)
   try {
     await file.writeFile(content)
@@ -27,7 +34,6 @@ export async function writeDurably(path: string, content: Uint8Array): Promise<v
   } finally {
     await file.close()
   }
-  await syncFolder(dirname(path))
 }
 
 /** Removes files and folders, relative to `dataDir`; they are gone for good when it resolves. */

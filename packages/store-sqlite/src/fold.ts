@@ -13,8 +13,8 @@ import type { Task } from './writer.ts'
 
 /** What moves events from rows into files. */
 export interface Folder {
-  /** Folds one run of a log's chunk rows, of about `segmentBytes`, if there are `leastBytes`; false when there was nothing to do. Throws DamagedError, or what the file system throws. */
-  foldRun(sessionId: string, leastBytes: number, compress: boolean): Promise<boolean>
+  /** Folds some runs of a log's chunk rows, of about `segmentBytes` each and at least `leastBytes`; false when there was nothing to do. Throws DamagedError, or what the file system throws. */
+  foldRuns(sessionId: string, leastBytes: number, compress: boolean): Promise<boolean>
   /** Compresses one segment of a log that is not yet; false when all are. */
   compressOne(sessionId: string): Promise<boolean>
 }
@@ -36,9 +36,12 @@ interface Run {
   readonly pieces: readonly Piece[]
 }
 
+/** What is folded at once shares its syncs; more would keep commits waiting while the rows are removed. */
+const STEP = { runs: 4, rows: 2000 } as const
+
 /** Files are written first and synced, then one transaction swaps the rows for the segment; a crash leaves one or the other, and a file that is swept. */
 export function createFolder(options: FolderOptions): Folder {
-  const { db, desk, step, run } = options
+  const { db, desk, step, run, onRemoved } = options
   const { sql, logs, paths } = desk
 
   const piecesOf = (segment: Segment, sessionId: string): Piece[] => {
@@ -52,17 +55,34 @@ export function createFolder(options: FolderOptions): Folder {
 
   const keyOf = (sessionId: string): number | undefined => sql('SELECT key FROM sessions WHERE id = ?').get(sessionId)?.['key'] as number | undefined
 
-  const chunkRun = (sessionId: string, session: number): Run['rows'] & { pieces: Piece[] } => {
-    const pieces: Piece[] = []
+  const chunkRuns = (sessionId: string, session: number, leastBytes: number): Run[] => {
+    const runs: Run[] = []
+    let pieces: Piece[] = []
     let bytes = 0
+    let count = 0
+    // A run that the next row would take over the limit is full, whatever is missing to it.
+    const take = (isFull: boolean): void => {
+      const first = pieces[0]
+      const last = pieces.at(-1)
+      if (first && last && (isFull || bytes >= leastBytes)) {
+        runs.push({ session, pieces, replaced: undefined, rows: { bytes, count: pieces.length, firstSeq: first.firstSeq, lastSeq: last.lastSeq } })
+      }
+      pieces = []
+      bytes = 0
+    }
     for (const row of sql('SELECT first_seq, last_seq, crc, body FROM chunks WHERE session = ? ORDER BY first_seq').iterate(session)) {
       const piece = { firstSeq: row['first_seq'] as number, lastSeq: row['last_seq'] as number, body: row['body'] as Uint8Array }
       if (row['crc'] !== chunkSum(session, piece.firstSeq, piece.lastSeq, piece.body)) throw new DamagedError(sessionId, 'a chunk does not fit its checksum')
-      if (pieces.length > 0 && bytes + piece.body.byteLength > options.segmentBytes) break
+      if (pieces.length > 0 && bytes + piece.body.byteLength > options.segmentBytes) {
+        take(true)
+        if (runs.length >= STEP.runs || count >= STEP.rows) return runs
+      }
       pieces.push(piece)
       bytes += piece.body.byteLength
+      count++
     }
-    return { pieces, bytes, count: pieces.length, firstSeq: pieces[0]?.firstSeq ?? 0, lastSeq: pieces.at(-1)?.lastSeq ?? 0 }
+    take(false)
+    return runs
   }
 
   /** True when everything that went into the file is still as it was. */
@@ -79,12 +99,13 @@ export function createFolder(options: FolderOptions): Folder {
     return !work.replaced || sql('SELECT trimmed FROM segments WHERE key = ?').get(work.replaced.key)?.['trimmed'] === work.replaced.trimmed
   }
 
-  const swap = (work: Run, segment: Segment, sessionId: string): Result => {
+  const swap = (work: Run, segment: Segment, sessionId: string): boolean => {
     const path = segmentPath(segment.key)
     const log = logs.find(sessionId)
     if (!log || !isUnchanged(work, sessionId)) {
       sql(`UPDATE files SET state = 'old' WHERE path = ?`).run(path)
-      return { value: 0 }
+      desk.hasRemains = true
+      return false
     }
     if (work.rows) {
       sql('DELETE FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').run(work.session, work.rows.firstSeq, work.rows.lastSeq)
@@ -109,48 +130,62 @@ export function createFolder(options: FolderOptions): Folder {
       segmentSum(segment),
       segment.blocks,
     )
-    return { value: 1 }
+    return true
   }
 
-  const write = async (sessionId: string, work: Run, compress: boolean): Promise<boolean> => {
+  const sweep = async (written: readonly string[]): Promise<void> => {
+    await removeDurably(paths.dataDir, written).catch(() => {})
+    await run(() => {
+      for (const path of written) sql('DELETE FROM files WHERE path = ?').run(path)
+      return undefined
+    })
+  }
+
+  const write = async (sessionId: string, runs: readonly Run[], compress: boolean): Promise<boolean> => {
     const begun = await run(() => {
       const key = Number(readMeta(db, 'next_segment') ?? 1)
-      writeMeta(db, 'next_segment', String(key + 1))
-      sql(`INSERT INTO files (path, state) VALUES (?, 'new')`).run(segmentPath(key))
+      writeMeta(db, 'next_segment', String(key + runs.length))
+      for (let index = 0; index < runs.length; index++) sql(`INSERT INTO files (path, state) VALUES (?, 'new')`).run(segmentPath(key + index))
       return { value: key }
     })
     if (!begun || 'failure' in begun) return false
     step('fold:begun')
-    const place = { key: begun.value as number, session: work.session, trimmed: work.replaced?.trimmed ?? 0 }
-    const { segment, file } = buildSegment(place, work.pieces, compress)
+    const first = begun.value as number
+    const built = runs.map((work, index) => ({
+      work,
+      ...buildSegment({ key: first + index, session: work.session, trimmed: work.replaced?.trimmed ?? 0 }, work.pieces, compress),
+    }))
     try {
-      await writeDurably(join(paths.dataDir, segmentPath(segment.key)), file)
+      await writeDurably(built.map(({ segment, file }) => ({ path: join(paths.dataDir, segmentPath(segment.key)), content: file })))
     } catch (error) {
-      await removeDurably(paths.dataDir, [segmentPath(segment.key)]).catch(() => {})
-      await run(() => {
-        sql('DELETE FROM files WHERE path = ?').run(segmentPath(segment.key))
-        return undefined
-      })
+      await sweep(built.map(({ segment }) => segmentPath(segment.key)))
       throw error
     }
     step('fold:file')
-    const swapped = await run(() => swap(work, segment, sessionId))
+    const swapped = await run(() => {
+      let count = 0
+      for (const { work, segment } of built) if (swap(work, segment, sessionId)) count++
+      return { value: count }
+    })
     step('fold:swapped')
-    if (work.replaced) options.onRemoved([work.replaced.key])
-    return swapped !== undefined && 'value' in swapped && swapped.value === 1
+    onRemoved(runs.flatMap(work => (work.replaced ? [work.replaced.key] : [])))
+    return swapped !== undefined && 'value' in swapped && swapped.value === runs.length
   }
 
   return {
-    async foldRun(sessionId, leastBytes, compress) {
+    async foldRuns(sessionId, leastBytes, compress) {
       const session = keyOf(sessionId)
       if (session === undefined) return false
-      const { pieces, ...rows } = chunkRun(sessionId, session)
-      if (pieces.length === 0 || rows.bytes < leastBytes) return false
+      const runs = chunkRuns(sessionId, session, leastBytes)
+      const [first] = runs
+      if (!first?.rows) return false
       const last = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? ORDER BY first_seq DESC LIMIT 1`).get(session)
       const before = last && segmentFromRow(last, sessionId)
       // A small segment is taken along, so that a log which falls idle often does not become a heap of small files.
-      const replaced = before && before.lastSeq + 1 === rows.firstSeq && before.bytes + rows.bytes <= options.segmentBytes ? before : undefined
-      return write(sessionId, { session, rows, replaced, pieces: replaced ? [...piecesOf(replaced, sessionId), ...pieces] : pieces }, compress)
+      if (before && before.lastSeq + 1 === first.rows.firstSeq && before.bytes + first.rows.bytes <= options.segmentBytes) {
+        runs[0] = { ...first, replaced: before, pieces: [...piecesOf(before, sessionId), ...first.pieces] }
+      }
+      return write(sessionId, runs, compress)
     },
     async compressOne(sessionId) {
       const session = keyOf(sessionId)
@@ -158,7 +193,7 @@ export function createFolder(options: FolderOptions): Folder {
       const row = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? AND codec = 0 ORDER BY first_seq LIMIT 1`).get(session)
       if (!row) return false
       const replaced = segmentFromRow(row, sessionId)
-      return write(sessionId, { session, rows: undefined, replaced, pieces: piecesOf(replaced, sessionId) }, true)
+      return write(sessionId, [{ session, rows: undefined, replaced, pieces: piecesOf(replaced, sessionId) }], true)
     },
   }
 }

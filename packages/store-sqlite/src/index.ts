@@ -1,2 +1,5 @@
+export { backupStore, restoreStore, type OnProgress } from './backup.ts'
+export { checkStore, type StoreReport } from './check.ts'
+export { renewEpoch } from './epochs.ts'
 export { OpenError, type OpenErrorCode } from './errors.ts'
 export { openSqliteStore, type SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts'

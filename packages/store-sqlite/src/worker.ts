@@ -1,4 +1,3 @@
-import '/tmp/hs/prof-worker.mjs'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { OpenError } from './errors.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'

@@ -206,6 +206,11 @@ describe('Host and Origin', () => {
     expect(admit({ origin: 'http://localhost:8765' })).toBe('local')
     expect(admit({ origin: 'http://localhost:3000' })).toBe('origin_rejected')
     expect(admit({ origin: 'https://localhost:8765' })).toBe('origin_rejected')
+    // Whoever listens on another loopback address is somebody else, though Host may name it.
+    expect(admit({ host: '127.0.0.2:8765' })).toBe('local')
+    expect(admit({ host: '127.0.0.2:8765', origin: 'http://127.0.0.2:8765' })).toBe('origin_rejected')
+    expect(admit({ host: 'localhost:9000', origin: 'http://localhost:9000' })).toBe('origin_rejected')
+    expect(bench({ allow_host: ['localhost:9000'] }).admit({ host: 'localhost:9000', origin: 'http://localhost:9000', ...bearer(GOOD) })).toBe('ann')
   })
 
   test('[OPS-06] the public URL is answered under its name and its origin', () => {

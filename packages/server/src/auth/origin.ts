@@ -18,7 +18,7 @@ const shown = (value: string | undefined) => (value ?? 'none').slice(0, 256)
 const fits = (given: number | null, wanted: number) => (given === null ? wanted === 80 || wanted === 443 : given === wanted)
 
 /**
- * The host that was asked for, where it is a loopback name on the server's own port, or an allowed one on that port or its own; `isAllowed` says which.
+ * The host that was asked for, where it is a loopback name, or an allowed one on the server's port or its own; `isAllowed` says which.
  * Throws `origin_rejected`: a name that an attacker points at this machine (DNS rebinding) is not among them (OPS-02).
  */
 export function checkHost(header: string | undefined, rules: HostRules): Authority & { readonly isAllowed: boolean } {
@@ -28,8 +28,9 @@ export function checkHost(header: string | undefined, rules: HostRules): Authori
     if (allowed.name !== host.name) continue
     if (allowed.port === null || fits(host.port, allowed.port) || fits(host.port, rules.port)) return { ...host, isAllowed: true }
   }
-  if (isLoopbackName(host.name) && fits(host.port, rules.port)) return { ...host, isAllowed: false }
-  throw rejected('This Host is not a loopback name with the port of the server, its public URL or an allowed one (--allow-host).', { host: shown(header) })
+  // Any port: a loopback name under another one is a forwarded port (an SSH tunnel, a test's proxy), and no page can make a browser send it from elsewhere.
+  if (isLoopbackName(host.name)) return { ...host, isAllowed: false }
+  throw rejected('This Host is not a loopback name, the host of the public URL or an allowed one (--allow-host).', { host: shown(header) })
 }
 
 /** Passes where no Origin was sent, or exactly one of those; throws `origin_rejected` for every other (`null`, other ports, subdomains; OPS-02). */

@@ -28,6 +28,25 @@ test('[OPS-03] never more than burst + rate × time, and who waits as told is le
   )
 })
 
+test('[OPS-03] a long pause saves up no more than one burst', () => {
+  const rule = { perSecond: 10, burst: 3 }
+  let bucket = take(undefined, 0, rule).bucket
+  const granted = Array.from({ length: 10 }, () => {
+    const decision = take(bucket, 3_600_000, rule)
+    bucket = decision.bucket
+    return decision.retryAfterMs === 0
+  })
+  expect(granted.filter(Boolean)).toHaveLength(3)
+})
+
+test('[OPS-03] whoever is at it just now is not forgotten for newcomers', () => {
+  const buckets = createBuckets({ clock: { steadyMs: () => 0 }, rule: { perSecond: 1, burst: 2 }, maxKeys: 2 })
+  for (const key of ['a', 'b', 'a', 'c']) buckets.take(key)
+  expect(buckets.peek('a')).toBe(1000)
+  expect(buckets.take('b')).toBe(0)
+  expect(buckets.size).toBe(2)
+})
+
 test('[OPS-03] a steady clock that would go back gives nothing', () => {
   const rule = { perSecond: 10, burst: 1 }
   const { bucket } = take(undefined, 5000, rule)

@@ -260,6 +260,8 @@ describe('mistakes', () => {
     'ftp://example.com',
     'https://',
     'https://u:p@example.com',
+    'https://:p@example.com',
+    'https://u@example.com',
     'https://example.com/?x',
     'https://example.com/#',
     'https://example.com:0',
