@@ -38,10 +38,11 @@ export async function createCuttingProxy({ targetPort, random, cutShare, maxByte
       from.on('error', end)
       from.on('close', end)
       from.on('data', data => {
+        if (isCalm) left = Number.POSITIVE_INFINITY
         const part = data.subarray(0, Math.min(data.length, left))
         left -= data.length
         const open = to.write(part)
-        if (left <= 0 && !isCalm) {
+        if (left <= 0) {
           cuts++
           end()
         } else if (!open) {

@@ -25,13 +25,17 @@ export function isWriting(pid: number): boolean {
   return false
 }
 
-/** Looks as fast as it can for a commit being written, and kills in it; false when none came in time (then nothing is killed). */
-export function killInCommit(pid: number, maxMs: number): boolean {
+/** Looks between turns of the event loop for a commit being written, and kills in it; false when none came in time (then nothing is killed). */
+export async function killInCommit(pid: number, maxMs: number): Promise<boolean> {
   const end = Date.now() + maxMs
   while (Date.now() < end) {
-    if (!isWriting(pid)) continue
-    process.kill(pid, 'SIGKILL')
-    return true
+    // A few looks in a row: a commit lasts less than a turn.
+    for (let look = 0; look < 20; look++) {
+      if (!isWriting(pid)) continue
+      process.kill(pid, 'SIGKILL')
+      return true
+    }
+    await new Promise(resolve => setImmediate(resolve))
   }
   return false
 }

@@ -68,14 +68,17 @@ export async function stress(options: StressOptions): Promise<StressResult> {
   for (let kill = 0; kill < options.kills; kill++) {
     await new Promise(resolve => setTimeout(resolve, 30 + random.int(400)))
     for (const reader of readers) if (random.chance(0.1)) reader.cut()
-    if (kill % 2 === 0 && killInCommit(server.pid, 300)) killsInCommit++
+    if (kill % 4 !== 0 && (await killInCommit(server.pid, 1000))) killsInCommit++
     await server.kill()
     server = await start()
     options.onProgress?.(kill + 1)
   }
   let unfinished: Producer[] = producers
-  for (const producer of producers) producer.finish().then(() => { unfinished = unfinished.filter(other => other !== producer) })
-  await until('the producers', () => unfinished.length === 0, 15_000).catch(() => {
+  for (const producer of producers)
+    void producer.finish().then(() => {
+      unfinished = unfinished.filter(other => other !== producer)
+    })
+  await until('the producers', () => unfinished.length === 0, 60_000).catch(() => {
     throw new Error(`producers hang: ${unfinished.map(producer => producer.waitsFor).join('; ')}; server: ${server.stderr().slice(-1000)}`)
   })
   const events = await settle(server, proxy, history, sessions, readers)

@@ -88,12 +88,15 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
   let cancelDoubt: (() => void) | undefined
   let cancelAnswer: (() => void) | undefined
 
-  const meter =
-    options.windowBytes === undefined || options.manualCredit ? undefined : createCreditMeter(clock, options.windowBytes, seq => sendCredit(seq))
-  const queue = createDeliveryQueue(options.apply, (delivery, empty) => afterApplied(delivery, empty), thrown => {
-    const error = thrown instanceof TransportError ? thrown : transportFailure('handler', 'The handler of an event threw.', {}, thrown).error
-    fail({ error, retryable: false })
-  })
+  const meter = options.windowBytes === undefined || options.manualCredit ? undefined : createCreditMeter(clock, options.windowBytes, seq => sendCredit(seq))
+  const queue = createDeliveryQueue(
+    options.apply,
+    (delivery, empty) => afterApplied(delivery, empty),
+    thrown => {
+      const error = thrown instanceof TransportError ? thrown : transportFailure('handler', 'The handler of an event threw.', {}, thrown).error
+      fail({ error, retryable: false })
+    },
+  )
 
   let state = describe()
   function describe(): AttachmentState {
@@ -110,7 +113,10 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
   }
   let stallError: TransportError | undefined
   function stuckError(): TransportError {
-    stallError ??= new TransportError('no_progress', `The session gets no further than seq ${reader.safe.seq}.`, { session_id: sessionId, seq: reader.safe.seq })
+    stallError ??= new TransportError('no_progress', `The session gets no further than seq ${reader.safe.seq}.`, {
+      session_id: sessionId,
+      seq: reader.safe.seq,
+    })
     return stallError
   }
   let lastRefusal: ClientError | undefined
@@ -164,7 +170,8 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
     reader = readerRequested(reader, messageId)
     meter?.reset()
     cancelAnswer = clock.after(policy.connectMs, () => {
-      if (reader.requestId === messageId && reader.phase === 'requested') connection?.fault(transportFailure('silent', `Session ${sessionId} was not answered.`))
+      if (reader.requestId === messageId && reader.phase === 'requested')
+        connection?.fault(transportFailure('silent', `Session ${sessionId} was not answered.`))
     })
     connection.attach({
       sessionId,

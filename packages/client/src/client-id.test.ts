@@ -5,8 +5,8 @@ import { createMemoryStore, type WebStorage } from './stores.ts'
 let made = 0
 const random = { next: () => 0, id: () => `id-${++made}` }
 
-function page(copyOf?: ReturnType<typeof page>) {
-  const values = new Map(copyOf?.values)
+function page(copyOf?: { readonly values: ReadonlyMap<string, string> }) {
+  const values = new Map<string, string>(copyOf?.values)
   const storage: WebStorage = {
     getItem: key => values.get(key) ?? null,
     setItem: (key, value) => void values.set(key, value),
@@ -18,11 +18,12 @@ function page(copyOf?: ReturnType<typeof page>) {
 }
 
 describe('client id', () => {
-  test('[CLI-02] a tab keeps its id over a reload', () => {
+  test('[CLI-02] a tab keeps its id over a reload, and its copy still gets another', () => {
     const tab = page()
     const id = tab.load()
     tab.fire('pagehide')
     expect(tab.load()).toBe(id)
+    expect(page(tab).load()).not.toBe(id)
   })
 
   test('[fault 22] a tab that was duplicated, or comes back from the page cache, shares no id', () => {

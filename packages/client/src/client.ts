@@ -69,7 +69,8 @@ export interface Client {
 export function createClient(options: ClientOptions): Client {
   const url = options.url.replace(/\/+$/, '')
   if (!/^https?:\/\//.test(url)) throw new HoldfastError('invalid_request', 'url must begin with http:// or https://.', { field: 'url' })
-  if (options.clientId !== undefined && !isId(options.clientId)) throw new HoldfastError('invalid_request', 'clientId has not the form of an id.', { field: 'clientId' })
+  if (options.clientId !== undefined && !isId(options.clientId))
+    throw new HoldfastError('invalid_request', 'clientId has not the form of an id.', { field: 'clientId' })
   const clock = options.clock ?? systemClock
   const random = options.random ?? systemRandom
   const signals = options.signals ?? systemSignals()
@@ -133,7 +134,8 @@ export function createClient(options: ClientOptions): Client {
   }
 
   const open = (sessionId: string, read: ReadOptions, apply: (delivery: Delivery) => void | Promise<void>): Attachment => {
-    if (read.cursor !== undefined && !parseCursor(read.cursor)) throw new HoldfastError('invalid_cursor', 'The cursor must be <epoch>.<seq> or <seq>.', { cursor: read.cursor })
+    if (read.cursor !== undefined && !parseCursor(read.cursor))
+      throw new HoldfastError('invalid_cursor', 'The cursor must be <epoch>.<seq> or <seq>.', { cursor: read.cursor })
     const handle = openAttachment(
       { clock, random, policy, store, clientId, place, shareOutbox, input: sessions.input, limitBytes: DEFAULT_LIMITS.input_bytes },
       sessionId,
@@ -201,4 +203,3 @@ async function identify(options: ClientOptions, store: KeyValueStore | undefined
 }
 
 const isGone = (error: unknown): boolean => error instanceof HoldfastError && error.status === 404
-

@@ -63,7 +63,10 @@ describe('connection state', () => {
 
   test('[CLI-01] what the table calls final fails at once; a refusal in words is no strike against the transport', () => {
     expect(run([{ type: 'wanted' }, lost(refusal('unauthorized', false))]).phase).toBe('failed')
-    expect(run([{ type: 'wanted' }, lost(refusal('rate_limited', true)), { type: 'due' }, lost(refusal('rate_limited', true))])).toMatchObject({ transport: 0, strikes: 0 })
+    expect(run([{ type: 'wanted' }, lost(refusal('rate_limited', true)), { type: 'due' }, lost(refusal('rate_limited', true))])).toMatchObject({
+      transport: 0,
+      strikes: 0,
+    })
   })
 
   test('[CLI-01] a chance for the first transport that fails goes back to the one that worked, at once', () => {
@@ -76,7 +79,16 @@ describe('connection state', () => {
   })
 
   test('[CLI-01] states are values: no input changes one that was given out', () => {
-    const inputs: ConnectionInput[] = [...open, { type: 'progress' }, lost(), { type: 'due' }, { type: 'upgrade' }, { type: 'reconnect' }, { type: 'unwanted' }, { type: 'close' }]
+    const inputs: ConnectionInput[] = [
+      ...open,
+      { type: 'progress' },
+      lost(),
+      { type: 'due' },
+      { type: 'upgrade' },
+      { type: 'reconnect' },
+      { type: 'unwanted' },
+      { type: 'close' },
+    ]
     let state: ConnectionState = initialConnection
     for (const input of inputs) {
       const before = JSON.stringify(state)

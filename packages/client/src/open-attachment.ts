@@ -166,9 +166,10 @@ function createCarrier(core: AttachmentCore, clientId: string, post: SessionCall
     },
     deliver: async ({ id, type, payload }: PendingInput) => {
       const connection = core.attached
-      if (!connection?.channel?.send) return await post(core.sessionId, { type, payload, id, client_id: clientId })
       const header = { id, session_id: core.sessionId, client_id: clientId }
-      const { seq, duplicate } = (await connection.request(type, header, payload, ACK_MS)).payload as Ack
+      const { seq, duplicate } = connection?.channel?.send
+        ? ((await connection.request(type, header, payload, ACK_MS)).payload as Ack)
+        : await post(core.sessionId, { type, payload, id, client_id: clientId })
       return { id, seq, duplicate }
     },
   }

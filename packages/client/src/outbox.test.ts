@@ -61,7 +61,10 @@ describe.each(each)('inputs over $name', ({ transport }) => {
       return true
     }
     const acks = await Promise.all(['a', 'b'].map(text => handle.send('chat.send', { text })))
-    expect(acks).toMatchObject([{ seq: 1, duplicate: true }, { seq: 2, duplicate: false }])
+    expect(acks).toMatchObject([
+      { seq: 1, duplicate: true },
+      { seq: 2, duplicate: false },
+    ])
     expect(texts()).toEqual(['a', 'b'])
   })
 

@@ -112,7 +112,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
     // A connection that was cut wakes the outbox when it is back; all else comes again by itself.
     const cut = error instanceof TransportError && error.reason === 'cut'
-    if (!cut) change(entries.map(other => (other === entry ? { ...entry, input: { ...entry.input, error } } : other)), false)
+    if (!cut)
+      change(
+        entries.map(other => (other === entry ? { ...entry, input: { ...entry.input, error } } : other)),
+        false,
+      )
     cancelWait = clock.after(cut ? 0 : (failure.retryInMs ?? backoffMs(++tries, policy, random.next())), () => {
       cancelWait = undefined
       void pump()
@@ -153,7 +157,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
       if (closed) return
       closed = true
       cancelWait?.()
-      for (const entry of entries) entry.settle?.reject(new TransportError('closed', 'The session was closed here before the input was acknowledged.', { id: entry.input.id }))
+      for (const entry of entries)
+        entry.settle?.reject(new TransportError('closed', 'The session was closed here before the input was acknowledged.', { id: entry.input.id }))
     },
   }
 }

@@ -65,11 +65,7 @@ describe('producer', () => {
   test('[RUN-05] 5xx, 429 and a server that is away are waited out, as long as the server says', async () => {
     const delays: number[] = []
     const own = producer({ onRetry: (_error, ms) => delays.push(ms) })
-    const answers = [
-      () => ({ code: 'rate_limited', details: { retry_after_ms: 7 } }),
-      () => ({ code: 'internal' }),
-      () => ({ code: 'storage_failed' }),
-    ]
+    const answers = [() => ({ code: 'rate_limited', details: { retry_after_ms: 7 } }), () => ({ code: 'internal' }), () => ({ code: 'storage_failed' })]
     server.faults.refuse = () => answers.shift()?.()
     let statuses = [502, 504]
     server.faults.status = () => statuses.shift()
@@ -85,7 +81,13 @@ describe('producer', () => {
   test('[RUN-05] a refusal for good rejects its batch alone and names the item', async () => {
     const own = producer({ batchEvents: 2 })
     server.faults.refuse = (_method, _path, body) => (body.includes('"bad"') ? { code: 'invalid_request', details: { index: 1 } } : undefined)
-    const answers = await Promise.allSettled([own.append(item(0)), own.append(item(1)), own.append(item(2)), own.append({ ...item(3), id: 'bad' }), own.append(item(4))])
+    const answers = await Promise.allSettled([
+      own.append(item(0)),
+      own.append(item(1)),
+      own.append(item(2)),
+      own.append({ ...item(3), id: 'bad' }),
+      own.append(item(4)),
+    ])
     expect(answers.map(answer => answer.status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected', 'fulfilled'])
     expect((answers[2] as PromiseRejectedResult).reason).toMatchObject({ code: 'invalid_request', details: { index: 1, item_id: 'bad', batch_size: 2 } })
     expect(stored()).toEqual([0, 1, 4])

@@ -137,8 +137,7 @@ export function createProducer(ports: ProducerPorts, options: ProducerOptions = 
         if (!response.ok) throw await failureOf(response)
         const answer = (await response.json().catch(error => Promise.reject(failureFromThrown(error)))) as Answer
         const bySent = new Map(answer.results?.map(result => [result.id, result]))
-        for (const [index, { id, resolve }] of batch.entries())
-          resolve(bySent.get(id) ?? { id, seq: answer.first_seq + index, duplicate: answer.duplicate })
+        for (const [index, { id, resolve }] of batch.entries()) resolve(bySent.get(id) ?? { id, seq: answer.first_seq + index, duplicate: answer.duplicate })
         return
       } catch (thrown) {
         const failure = failureFromThrown(thrown)

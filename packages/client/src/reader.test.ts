@@ -22,7 +22,8 @@ function feed(reader: ReaderState, ...messages: Message[]): { reader: ReaderStat
   return { reader: state, told: deliveries.map(tell), fault: undefined, deliveries }
 }
 const tell = (delivery: Delivery): string => (delivery.type === 'event' ? `${delivery.event.header.seq}${delivery.live ? '!' : ''}` : delivery.type)
-const fresh = (cursor?: { epoch?: string; seq: number }, mode: 'replay' | 'snapshot' | 'live' = 'replay'): ReaderState => readerRequested(initialReader(cursor, mode), 'r')
+const fresh = (cursor?: { epoch?: string; seq: number }, mode: 'replay' | 'snapshot' | 'live' = 'replay'): ReaderState =>
+  readerRequested(initialReader(cursor, mode), 'r')
 
 describe('reader', () => {
   test('[SEQ-16] replay, caught up, live: each event once, its cursor beside it', () => {

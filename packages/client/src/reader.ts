@@ -102,8 +102,7 @@ function afterHello(reader: ReaderState, message: Message): ReaderStep {
   if (reader.phase === 'idle' || (answers !== undefined && answers !== reader.requestId)) return still(reader)
   if (typeof hello?.epoch !== 'string' || !Number.isSafeInteger(hello.head_seq)) return fault(reader, 'hello is incomplete')
   const reset = hello.resume === 'reset'
-  if (!reset && reader.mode !== 'live' && reader.epoch !== undefined && reader.epoch !== hello.epoch)
-    return fault(reader, 'another epoch came without a reset')
+  if (!reset && reader.mode !== 'live' && reader.epoch !== undefined && reader.epoch !== hello.epoch) return fault(reader, 'another epoch came without a reset')
   const seq = reset ? hello.floor_seq : reader.mode === 'live' ? hello.head_seq : reader.seq
   const next: ReaderState = {
     ...reader,
@@ -125,7 +124,7 @@ function afterEvent(reader: ReaderState, message: Message): ReaderStep {
   if (seq <= reader.seq) return still(reader)
   if (seq !== reader.seq + 1) return fault(reader, `event ${seq} came after ${reader.seq}`)
   const cursor = formatCursor(reader.epoch as string, seq)
-  const next = { ...reader, seq, head: seq > reader.head ? seq : reader.head, safe: { epoch: reader.epoch, seq } }
+  const next = { ...reader, seq, head: Math.max(seq, reader.head), safe: { epoch: reader.epoch, seq } }
   return { reader: next, deliveries: [{ type: 'event', event: eventFromMessage(message), cursor, live: reader.phase === 'live', size: message.size }] }
 }
 

@@ -89,8 +89,11 @@ export function createSessionCalls(request: Request, newId: () => string) {
       query: { readonly kind?: string; readonly status?: string; readonly limit?: number; readonly page?: string } = {},
       options?: CallOptions,
     ): Promise<{ readonly sessions: readonly Session[]; readonly next_page: string | null }> => request('GET', `/sessions${queryFrom(query)}`, options),
-    patch: (id: string, body: { readonly session_name?: string; readonly description?: string; readonly metadata?: Readonly<Record<string, unknown>> }, options?: CallOptions) =>
-      session(request('PATCH', path(id), { body, ...options })),
+    patch: (
+      id: string,
+      body: { readonly session_name?: string; readonly description?: string; readonly metadata?: Readonly<Record<string, unknown>> },
+      options?: CallOptions,
+    ) => session(request('PATCH', path(id), { body, ...options })),
     delete: async (id: string, options: CallOptions & { readonly children?: 'keep' | 'delete' } = {}): Promise<void> => {
       const { children, ...call } = options
       await request('DELETE', path(id, queryFrom({ children })), call)
@@ -99,7 +102,13 @@ export function createSessionCalls(request: Request, newId: () => string) {
     resume: (
       id: string,
       options: CallOptions & { readonly force?: boolean; readonly onMissing?: 'new' } = {},
-    ): Promise<{ readonly session: Session; readonly resumed: true; readonly context_restored: boolean; readonly messages: number; readonly head_seq: number }> => {
+    ): Promise<{
+      readonly session: Session
+      readonly resumed: true
+      readonly context_restored: boolean
+      readonly messages: number
+      readonly head_seq: number
+    }> => {
       const { force, onMissing, ...call } = options
       return request('POST', path(id, `/resume${queryFrom({ force, on_missing: onMissing })}`), call)
     },
@@ -109,7 +118,10 @@ export function createSessionCalls(request: Request, newId: () => string) {
       const { partial, ...call } = options
       return (await request<{ result: string }>('GET', path(id, `/result${queryFrom({ partial })}`), call)).result
     },
-    snapshot: (id: string, options: CallOptions & { readonly at?: number } = {}): Promise<{ readonly seq: number; readonly epoch: string; readonly state: unknown }> => {
+    snapshot: (
+      id: string,
+      options: CallOptions & { readonly at?: number } = {},
+    ): Promise<{ readonly seq: number; readonly epoch: string; readonly state: unknown }> => {
       const { at, ...call } = options
       return request('GET', path(id, `/snapshot${queryFrom({ at })}`), call)
     },
@@ -123,7 +135,8 @@ export function createSessionCalls(request: Request, newId: () => string) {
       id: string,
       input: { readonly type: AnyInputType; readonly payload: unknown; readonly id?: string; readonly client_id?: string },
       options?: CallOptions,
-    ): Promise<{ readonly id: string; readonly seq: number | null; readonly duplicate: boolean }> => request('POST', path(id, '/inputs'), { body: input, ...options }),
+    ): Promise<{ readonly id: string; readonly seq: number | null; readonly duplicate: boolean }> =>
+      request('POST', path(id, '/inputs'), { body: input, ...options }),
   }
 }
 

@@ -17,7 +17,10 @@ describe('event stream parser', () => {
   })
 
   test('[CLI-01] LF, CRLF and CR end lines, also when a CRLF is cut in the middle', () => {
-    const expected = [{ event: 'message', data: 'a', id: '' }, { event: 'message', data: 'b', id: '' }]
+    const expected = [
+      { event: 'message', data: 'a', id: '' },
+      { event: 'message', data: 'b', id: '' },
+    ]
     for (const end of ['\n', '\r\n', '\r']) expect(parse(bytes(`data: a${end}${end}data: b${end}${end}`))).toEqual(expected)
     expect(parse(bytes('data: a\r'), bytes('\n\r'), bytes('\ndata: b\r\n'), bytes('\r\n'))).toEqual(expected)
   })
@@ -53,7 +56,9 @@ describe('event stream parser', () => {
     fc.assert(
       fc.property(fc.array(record, { maxLength: 6 }), fc.constantFrom('\n', '\r\n', '\r'), fc.array(fc.nat(), { maxLength: 40 }), (records, end, cuts) => {
         const text = records
-          .map(({ data, event, comment }) => [...(comment === null ? [] : [`:${comment}`]), `event: ${event}`, ...data.map(part => `data: ${part}`), '', ''].join(end))
+          .map(({ data, event, comment }) =>
+            [...(comment === null ? [] : [`:${comment}`]), `event: ${event}`, ...data.map(part => `data: ${part}`), '', ''].join(end),
+          )
           .join('')
         const all = bytes(text)
         const places = [...new Set([0, ...cuts.map(cut => cut % (all.byteLength + 1)), all.byteLength])].sort((a, b) => a - b)

@@ -15,7 +15,11 @@ afterEach(async () => {
 
 function watch(options: Partial<WatchOptions> = {}): { handle: Watch; seen: string[] } {
   const seen: string[] = []
-  const handle = client.watch({ ...options, onEvent: (event, { sessionId }) => void seen.push(`${sessionId}:${event.header.seq}`), onEnd: id => void seen.push(`${id} ended`) })
+  const handle = client.watch({
+    ...options,
+    onEvent: (event, { sessionId }) => void seen.push(`${sessionId}:${event.header.seq}`),
+    onEnd: id => void seen.push(`${id} ended`),
+  })
   return { handle, seen }
 }
 const watching = ({ handle }: { handle: Watch }): Promise<void> => until(() => handle.state.phase === 'watching', 'watching')

@@ -14,7 +14,7 @@ export function requireScope(principal: Principal, scope: Scope): void {
 export function isVisible(principal: Principal, row: Pick<SessionRow, 'id' | 'owner' | 'kind'>): boolean {
   if (principal.sessionId !== undefined && principal.sessionId !== row.id) return false
   if (principal.kinds && !principal.kinds.has(row.kind)) return false
-  return row.owner === principal.subject || principal.scopes.has('admin')
+  return row.owner === principal.subject || principal.scopes.has('admin') || principal.seesAllOwners === true
 }
 
 /** The row id of an owner's feed; the slash keeps it apart from every id that a client may choose. */

@@ -203,8 +203,8 @@ function rememberClient(log: Log, clientId: string): void {
 }
 
 function feedOwner(principal: Principal, owner: string | undefined): string {
-  if (principal.sessionId !== undefined) throw notFound(FEED_ID)
-  if (owner !== undefined && owner !== principal.subject && !hasScope(principal, 'admin')) throw new HoldfastError('forbidden', "Another owner's feed needs the scope \"admin\".", { scope: 'admin' })
+  if (principal.sessionId !== undefined && principal.sessionId !== FEED_ID) throw notFound(FEED_ID)
+  if (owner !== undefined && owner !== principal.subject && !hasScope(principal, 'admin') && principal.seesAllOwners !== true) throw new HoldfastError('forbidden', "Another owner's feed needs the scope \"admin\".", { scope: 'admin' })
   return owner ?? principal.subject
 }
 

@@ -13,6 +13,8 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>
   /** Bound to one session: every other reads as not found. */
   readonly sessionId?: string
+  /** Sees every owner's sessions without being an admin: a ticket that an admin took. */
+  readonly seesAllOwners?: boolean
   /** Only sessions of these kinds exist for it; undefined means all. */
   readonly kinds?: ReadonlySet<string>
 }

@@ -15,34 +15,29 @@ export interface Once<T> {
  * A repeat while the first is in flight waits for it. Throws `conflict` for another body under the same key.
  */
 export async function once<T>(context: Context, log: Log | undefined, key: IdKey, digest: string, { repeated, first }: Once<T>): Promise<T> {
-  const inFlight = log?.idsInFlight ?? creationsOf(context)
-  const name = `${key.sender}\n${key.id}`
-  const look = async (): Promise<T> => {
+  return inTurn(log?.idsInFlight ?? creationsOf(context), `${key.sender}\n${key.id}`, async () => {
     const [row] = await context.store.findIds([key])
     if (log?.gone) throw log.gone
     if (!row) return first((firstSeq, lastSeq, answer) => ({ ...key, digest, firstSeq, lastSeq, at: context.now(), answer }))
     if (row.digest !== digest) throw new HoldfastError('conflict', `The id "${key.id}" was used before with another body.`, { id: key.id })
     context.counters.duplicates++
     return repeated(row)
-  }
-  for (let waiting = inFlight.get(name); waiting; waiting = inFlight.get(name)) await waiting
-  // Taken before the store is asked: its answer may be older than somebody else's commit.
-  const done = look()
-  const settled = done.then(
-    () => undefined,
-    () => undefined,
-  )
-  inFlight.set(
-    name,
-    settled.finally(() => inFlight.delete(name)),
-  )
+  })
+}
+
+/** One piece of work at a time per name. The name is taken before the work asks the store, whose answer may be older than somebody else's commit. */
+export async function inTurn<T>(taken: Map<string, Promise<unknown>>, name: string, work: () => Promise<T>): Promise<T> {
+  for (let before = taken.get(name); before; before = taken.get(name)) await before
+  const done = work()
+  const free = (): void => void taken.delete(name)
+  taken.set(name, done.then(free, free))
   return done
 }
 
-/** Creations in flight belong to no log. */
+/** Creations under way, which belong to no log. */
 const creations = new WeakMap<Context, Map<string, Promise<unknown>>>()
 
-const creationsOf = (context: Context): Map<string, Promise<unknown>> => {
+export const creationsOf = (context: Context): Map<string, Promise<unknown>> => {
   let map = creations.get(context)
   if (!map) {
     map = new Map()

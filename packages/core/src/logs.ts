@@ -15,6 +15,7 @@ export interface Logs {
   adopt(row: SessionRow): Log
   /** Forgets a log that is gone. */
   forget(log: Log): void
+  /** Those that anybody holds. */
   all(): Iterable<Log>
   readonly size: number
 }
@@ -78,7 +79,13 @@ export function createLogs(store: Store, tails: TailCache): Logs {
       if (loaded.get(log.id) === log) loaded.delete(log.id)
       evicted.delete(log.id)
     },
-    all: () => loaded.values(),
+    *all() {
+      yield* [...loaded.values()]
+      for (const reference of [...evicted.values()]) {
+        const log = reference.deref()
+        if (log) yield log
+      }
+    },
     get size() {
       return loaded.size
     },

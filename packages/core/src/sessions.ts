@@ -16,7 +16,7 @@ import { hasScope, isVisible, requireScope } from './access.ts'
 import { type Also, appendAll } from './appends.ts'
 import { announce, type Context, EMPTY_RECORD, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
 import type { Principal } from './engine.ts'
-import { once } from './idempotency.ts'
+import { creationsOf, inTurn, once } from './idempotency.ts'
 import { Log } from './log.ts'
 import type { IdRow, SessionRecord, SessionRow } from './ports.ts'
 import { sessionFromRow } from './view.ts'
@@ -60,38 +60,13 @@ type KeyRecord = (firstSeq: number, lastSeq: number, answer: string) => IdRow
 
 async function createOnce(context: Context, principal: Principal, body: CreateSession, digest: string, key?: KeyRecord): Promise<{ session: Session; created: boolean }> {
   const id = body.session_id ?? context.random.id()
-  const inMaking = creationsInFlight(context)
-  for (let pending = inMaking.get(id); pending; pending = inMaking.get(id)) await pending
-  const existing = body.session_id === undefined ? undefined : await context.logs.load(id)
-  if (inMaking.has(id)) return createOnce(context, principal, body, digest, key)
-  if (existing) {
+  return inTurn(creationsOf(context), `id\n${id}`, async () => {
+    const existing = body.session_id === undefined ? undefined : await context.logs.load(id)
+    if (!existing) return { session: await insert(context, { owner: principal.subject, id, body, digest, key }), created: true }
     const session = sameSession(context, principal, existing, digest, id)
     if (key) await context.writer.write([], transaction => transaction.id(key(0, 0, id)))
     return { session, created: false }
-  }
-  const making = insert(context, { owner: principal.subject, id, body, digest, key })
-  inMaking.set(
-    id,
-    making.then(
-      () => undefined,
-      () => undefined,
-    ),
-  )
-  try {
-    return { session: await making, created: true }
-  } finally {
-    inMaking.delete(id)
-  }
-}
-
-const inFlight = new WeakMap<Context, Map<string, Promise<void>>>()
-const creationsInFlight = (context: Context): Map<string, Promise<void>> => {
-  let map = inFlight.get(context)
-  if (!map) {
-    map = new Map()
-    inFlight.set(context, map)
-  }
-  return map
+  })
 }
 
 function sameSession(context: Context, principal: Principal, existing: Log | SessionRow, digest: string, id: string): Session {
@@ -142,30 +117,17 @@ async function insert(context: Context, { owner, id, body, digest, key, previous
   return sessionFromRow(log.row, context.store.epoch)
 }
 
-/** For an expired or deleted session: the new one in its place, the same when asked again (`on_missing=new`). */
+/** For an expired or deleted session: the new one in its place, the same when asked again (`on_missing=new`); where that is gone, too, the one in its place. */
 export async function replaceMissing(context: Context, principal: Principal, id: string): Promise<string> {
   const found = await context.logs.load(id)
   if (!found || found instanceof Log || !isVisible(principal, found)) return id
-  const inMaking = creationsInFlight(context)
-  const name = `next/${id}`
-  for (let pending = inMaking.get(name); pending; pending = inMaking.get(name)) await pending
-  const row = (await context.store.getSession(id)) ?? found
-  if (row.record.next_session_id !== null) return row.record.next_session_id
-  if (inMaking.has(name)) return replaceMissing(context, principal, id)
-  requireScope(principal, row.kind === 'run' ? 'produce' : 'exec')
-  const making = insert(context, { owner: row.owner, id: context.random.id(), body: bodyFromRow(row), digest: '', previous: row })
-  inMaking.set(
-    name,
-    making.then(
-      () => undefined,
-      () => undefined,
-    ),
-  )
-  try {
-    return (await making).session_id
-  } finally {
-    inMaking.delete(name)
-  }
+  const next = await inTurn(creationsOf(context), `next\n${id}`, async () => {
+    const row = (await context.store.getSession(id)) ?? found
+    if (row.record.next_session_id !== null) return row.record.next_session_id
+    requireScope(principal, row.kind === 'run' ? 'produce' : 'exec')
+    return (await insert(context, { owner: row.owner, id: context.random.id(), body: bodyFromRow(row), digest: '', previous: row })).session_id
+  })
+  return replaceMissing(context, principal, next)
 }
 
 function bodyFromRow(row: SessionRow): CreateSession {
@@ -296,15 +258,21 @@ export async function listSessions(
   const kinds = principal.kinds ? [...principal.kinds] : undefined
   if (kinds && query.kind !== undefined && !kinds.includes(query.kind)) return { sessions: [], next_page: null }
   const kind = query.kind ?? (kinds?.length === 1 ? kinds[0] : undefined)
-  const rows = await context.store.listSessions({
-    ...(hasScope(principal, 'admin') ? {} : { owner: principal.subject }),
-    ...(kind === undefined ? {} : { kind }),
-    ...(query.status === undefined ? {} : { life: query.status }),
-    limit: limit + 1,
-    ...(before ? { before } : {}),
-  })
-  const last = rows.length > limit ? rows[limit - 1] : undefined
-  const sessions = rows.slice(0, limit).map(row => sessionFromRow(row, context.store.epoch))
+  const shown: SessionRow[] = []
+  for (let from = before; shown.length <= limit; ) {
+    const rows = await context.store.listSessions({
+      ...(hasScope(principal, 'admin') || principal.seesAllOwners === true ? {} : { owner: principal.subject }),
+      ...(kind === undefined ? {} : { kind }),
+      ...(query.status === undefined ? {} : { life: query.status }),
+      limit: limit + 1,
+      ...(from ? { before: from } : {}),
+    })
+    shown.push(...rows.filter(row => isVisible(principal, row)))
+    from = rows.at(-1)
+    if (rows.length <= limit) break
+  }
+  const last = shown.length > limit ? shown[limit - 1] : undefined
+  const sessions = shown.slice(0, limit).map(row => sessionFromRow(row, context.store.epoch))
   return { sessions, next_page: last ? `${last.activityAt}.${last.id}` : null }
 }
 

@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { createEngine, type Logger, type Principal, type Store } from '@holdfast/core'
 import { runDriver } from '@holdfast/drivers'
 import { loadAdminToken } from './auth/admin-token.ts'
 import { createGuard } from './auth/guard.ts'
 import { createRates } from './auth/rate.ts'
 import { createTickets } from './auth/tickets.ts'
-import { createTokens } from './auth/tokens.ts'
+import { createTokens, type Tokens } from './auth/tokens.ts'
 import type { Config } from './config/schema.ts'
 import { pause, systemClock } from './edge/clock.ts'
 import { systemRandom } from './edge/random.ts'
@@ -69,7 +69,7 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   const rates = createRates({ clock, limits })
   let port = config.serve.port
   const guard = createGuard({ settings: config.serve, port: () => port, adminSecret: admin.secret, tokens, tickets, clock, logger })
-  const revocations = createRevocations(tokens.onRevoked)
+  const revocations = createRevocations(tokens)
   const metrics = createMetrics(store, () => host)
   const host: Host = {
     engine,
@@ -92,13 +92,9 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   }
   const app = createApp(host, [opsRoutes({ host, metrics, tokens, tickets, checkReady })])
   const tls = config.serve.tls_cert === null || config.serve.tls_key === null ? undefined : { cert: await readFile(config.serve.tls_cert, 'utf8'), key: await readFile(config.serve.tls_key, 'utf8') }
-  const server = createNodeServer({ host, app, tls })
+  const { server, exchanges } = createNodeServer({ host, app, allowOrigins: config.serve.allow_origin, tls })
   const upgrades = createUpgrades(host)
   server.on('upgrade', upgrades.handle)
-  server.on('clientError', (_error, socket: Socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    else socket.destroy()
-  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.serve.port, config.serve.host, () => {
@@ -112,6 +108,7 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
     stopTick = clock.after(TICK_MS, () => {
       const now = clock.steadyMs()
       for (const connection of host.connections) connection.tick(now)
+      exchanges.tick(now)
       tick()
     })
   }
@@ -120,12 +117,12 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   const drain = async (): Promise<void> => {
     host.isDraining = true
     logger.info('draining', { connections: host.connections.size })
-    server.close()
     const stopDeadline = clock.after(times.drain_ms, () => server.closeAllConnections())
     for (const connection of [...host.connections]) connection.goAway(Math.floor(random.fraction() * RECONNECT_SPREAD_MS))
     await engine.drain()
-    server.closeIdleConnections()
-    await closed(host, Math.max(0, times.drain_ms - DRAIN_RESERVE_MS))
+    // Whoever asks meanwhile is told that this server stops.
+    await settled(host, () => host.connections.size + exchanges.size === 0, times.drain_ms - Math.min(DRAIN_RESERVE_MS, times.drain_ms / 2))
+    server.close()
     stopTick()
     tokens.close()
     server.closeAllConnections()
@@ -139,22 +136,23 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
 /** What closing the store may take out of the drain's time. */
 const DRAIN_RESERVE_MS = 5000
 
-/** Resolves when no connection is left, or after `maxMs`. */
-async function closed(host: Host, maxMs: number): Promise<void> {
+/** Resolves when it is so, or after `maxMs`. */
+async function settled(host: Host, isSo: () => boolean, maxMs: number): Promise<void> {
   const end = host.clock.steadyMs() + maxMs
-  while (host.connections.size > 0 && host.clock.steadyMs() < end) await pause(20)
+  while (!isSo() && host.clock.steadyMs() < end) await pause(10)
 }
 
-/** Listeners by token, so that a revocation looks only at its own. */
-function createRevocations(subscribe: (listener: (tokenId: string) => void) => () => void): { add(tokenId: string, listener: () => void): () => void } {
+/** Listeners by token, so that a revocation looks only at its own; a token that died before its listener came is told at once. */
+function createRevocations({ onRevoked, isLive }: Pick<Tokens, 'onRevoked' | 'isLive'>): { add(tokenId: string, listener: () => void): () => void } {
   const byToken = new Map<string, Set<() => void>>()
-  subscribe(tokenId => {
+  onRevoked(tokenId => {
     for (const listener of [...(byToken.get(tokenId) ?? [])]) listener()
   })
   return {
     add(tokenId, listener) {
       const listeners = byToken.get(tokenId) ?? new Set()
       byToken.set(tokenId, listeners.add(listener))
+      if (!isLive(tokenId)) void Promise.resolve().then(() => listeners.has(listener) && listener())
       return () => {
         listeners.delete(listener)
         if (listeners.size === 0) byToken.delete(tokenId)
@@ -162,4 +160,3 @@ function createRevocations(subscribe: (listener: (tokenId: string) => void) => (
     },
   }
 }
-

@@ -76,17 +76,23 @@ export function createBackground(options: BackgroundOptions): Background {
     }, EMPTY_MS)
   }
 
+  /** Folds what the log has now, and not what comes meanwhile: a log that grows all the time would keep everything else waiting. */
   const foldLog = async (id: string, leastBytes: number, compress: boolean): Promise<void> => {
-    if (desk.quarantined.has(id)) return
-    while (!isStopped && (await folder.foldRuns(id, leastBytes, compress))) continue
+    const head = desk.sql('SELECT head FROM sessions WHERE id = ?').get(id)?.['head'] as number | undefined
+    for (;;) {
+      const folded = desk.sql('SELECT folded FROM sessions WHERE id = ?').get(id)?.['folded'] as number | undefined
+      if (isStopped || folded === undefined || head === undefined || folded >= head || desk.quarantined.has(id)) return
+      if (!(await folder.foldRuns(id, leastBytes, compress))) return
+      await eraseAll()
+    }
   }
   const chill = async (id: string, loose: number): Promise<void> => {
     if (loose > LEAST_COLD_BYTES) await foldLog(id, 1, true)
-    while (!isStopped && !desk.quarantined.has(id) && (await folder.compressOne(id))) continue
+    while (!isStopped && !desk.quarantined.has(id) && (await folder.compressOne(id))) await eraseAll()
   }
 
   const foldDue = async (): Promise<void> => {
-    for (const id of foldable) {
+    for (const id of [...foldable]) {
       foldable.delete(id)
       await guarded(() => foldLog(id, settings.segmentBytes, false))
       if (isStopped) return
@@ -103,7 +109,6 @@ export function createBackground(options: BackgroundOptions): Background {
       const last = due.at(-1)
       if (!last) return
       await options.run(() => writeCold(desk.sql, last))
-      await eraseAll()
     }
   }
   const foldEverything = async (): Promise<void> => {
@@ -114,7 +119,7 @@ export function createBackground(options: BackgroundOptions): Background {
     isWaiting = false
     await eraseAll()
     await foldDue()
-    await eraseAll()
+    if (foldable.size > 0) wake()
   }
   const wake = (): void => {
     if (isWaiting) return

@@ -99,14 +99,14 @@ export function createFolder(options: FolderOptions): Folder {
     return !work.replaced || sql('SELECT trimmed FROM segments WHERE key = ?').get(work.replaced.key)?.['trimmed'] === work.replaced.trimmed
   }
 
+  const abandon = (segment: Segment): void => {
+    sql(`UPDATE files SET state = 'old' WHERE path = ?`).run(segmentPath(segment.key))
+    desk.hasRemains = true
+  }
+
   const swap = (work: Run, segment: Segment, sessionId: string): boolean => {
-    const path = segmentPath(segment.key)
     const log = logs.find(sessionId)
-    if (!log || !isUnchanged(work, sessionId)) {
-      sql(`UPDATE files SET state = 'old' WHERE path = ?`).run(path)
-      desk.hasRemains = true
-      return false
-    }
+    if (!log || !isUnchanged(work, sessionId)) return false
     if (work.rows) {
       sql('DELETE FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').run(work.session, work.rows.firstSeq, work.rows.lastSeq)
       log.loose -= work.rows.bytes
@@ -117,7 +117,7 @@ export function createFolder(options: FolderOptions): Folder {
       sql('DELETE FROM segments WHERE key = ?').run(work.replaced.key)
       sql(`INSERT INTO files (path, state) VALUES (?, 'old') ON CONFLICT DO UPDATE SET state = 'old'`).run(segmentPath(work.replaced.key))
     }
-    sql('DELETE FROM files WHERE path = ?').run(path)
+    sql('DELETE FROM files WHERE path = ?').run(segmentPath(segment.key))
     sql('INSERT INTO segments (key, session, first_seq, last_seq, codec, bytes, stored, trimmed, crc, blocks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
       segment.key,
       segment.session,
@@ -163,13 +163,17 @@ export function createFolder(options: FolderOptions): Folder {
     }
     step('fold:file')
     const swapped = await run(() => {
-      let count = 0
-      for (const { work, segment } of built) if (swap(work, segment, sessionId)) count++
-      return { value: count }
+      // In order: rows that stay must not lie below a segment.
+      let isIntact = true
+      for (const { work, segment } of built) {
+        isIntact &&= swap(work, segment, sessionId)
+        if (!isIntact) abandon(segment)
+      }
+      return { value: isIntact ? 1 : 0 }
     })
     step('fold:swapped')
     onRemoved(runs.flatMap(work => (work.replaced ? [work.replaced.key] : [])))
-    return swapped !== undefined && 'value' in swapped && swapped.value === runs.length
+    return swapped !== undefined && 'value' in swapped && swapped.value === 1
   }
 
   return {

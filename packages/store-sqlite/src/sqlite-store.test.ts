@@ -1,6 +1,6 @@
 import { storeSuite } from '@holdfast/testkit'
 import { openSqliteStore, type SqliteStore } from './sqlite-store.ts'
-import { removeFolder, tempFolder } from './testing.ts'
+import { removeFolder, tempFolder } from './testing/folders.ts'
 
 const folders = new WeakMap<object, string>()
 const openIn = async (dataDir: string, segmentBytes?: number): Promise<SqliteStore> => {

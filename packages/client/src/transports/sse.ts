@@ -55,7 +55,13 @@ async function readStream(
   listener: ChannelListener,
   signal: AbortSignal,
 ): Promise<void> {
-  const query = queryFrom({ cursor: request.cursor, mode: request.mode, on_missing: request.onMissing, client_id: listener.clientId, attempt: attemptOf(listener.attempt) })
+  const query = queryFrom({
+    cursor: request.cursor,
+    mode: request.mode,
+    on_missing: request.onMissing,
+    client_id: listener.clientId,
+    attempt: attemptOf(listener.attempt),
+  })
   const response = await get(options, `${url}${eventsPath(request.sessionId)}${query}`, token, 'text/event-stream', signal)
   if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) {
     await response.body?.cancel()

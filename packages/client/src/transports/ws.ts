@@ -1,5 +1,5 @@
 import { textsFromFrame } from '@holdfast/protocol/wire'
-import { failureFromClose, failureFromThrown, transportFailure, type Failure } from '../failure.ts'
+import { type Failure, failureFromClose, transportFailure } from '../failure.ts'
 import { encodeMessage, type Message, messageFromText } from '../message.ts'
 import type { WebSocketConstructor } from '../ports.ts'
 import type { ChannelListener, ClientTransport } from '../transport.ts'
@@ -77,11 +77,7 @@ export function wsTransport(options: WsOptions = {}): ClientTransport {
         ping: () => send(encodeMessage('protocol.ping', {}, {})),
         close: () => {
           over = true
-          try {
-            socket.close(1000)
-          } catch (error) {
-            failureFromThrown(error)
-          }
+          socket.close(1000)
         },
       }
     },

@@ -41,10 +41,18 @@ test('[OPS-03] a long pause saves up no more than one burst', () => {
 
 test('[OPS-03] whoever is at it just now is not forgotten for newcomers', () => {
   const buckets = createBuckets({ clock: { steadyMs: () => 0 }, rule: { perSecond: 1, burst: 2 }, maxKeys: 2 })
-  for (const key of ['a', 'b', 'a', 'c']) buckets.take(key)
+  for (const key of ['a', 'b', 'a', 'a']) buckets.take(key)
+  expect(buckets.size).toBe(2)
+  buckets.take('c')
   expect(buckets.peek('a')).toBe(1000)
   expect(buckets.take('b')).toBe(0)
   expect(buckets.size).toBe(2)
+})
+
+test('[OPS-03] a known key takes no other key’s place', () => {
+  const buckets = createBuckets({ clock: { steadyMs: () => 0 }, rule: { perSecond: 1, burst: 2 }, maxKeys: 2 })
+  for (const key of ['a', 'a', 'b', 'b']) buckets.take(key)
+  expect(buckets.peek('a')).toBe(1000)
 })
 
 test('[OPS-03] a steady clock that would go back gives nothing', () => {

@@ -105,6 +105,7 @@ export function createTickets({ clock, random, isLive }: TicketsOptions): Ticket
       const narrowed: Principal = {
         subject: principal.subject,
         scopes: new Set(IMPLIED[scope].filter(implied => hasScope(principal, implied))),
+        ...(hasScope(principal, 'admin') ? { seesAllOwners: true } : {}),
         ...(sessionId === undefined ? {} : { sessionId }),
         ...(principal.kinds === undefined ? {} : { kinds: principal.kinds }),
       }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Delivery } from '@holdfast/core'
+import type { AttachOptions, Delivery } from '@holdfast/core'
 import { errorFrom, type Event, FEED_ID, textsFromChunk } from '@holdfast/protocol'
 import type { WebSocket } from 'ws'
 import type { Access, Connection, Host } from '../host.ts'
@@ -9,6 +9,8 @@ import { createStallWatch, type StallWatch } from '../stream/stall.ts'
 import { closeWith } from '../ws/close.ts'
 
 const LIST_PAGE = 500
+/** A peer that does not answer a close is cut off after this long. */
+const CLOSE_MS = 2000
 
 /** The plain old broadcast socket (RUN-15): init, then what happens, for a client that knows nothing else; a thin adapter over attachments. */
 export class CompatSessionsSocket implements Connection {
@@ -22,6 +24,7 @@ export class CompatSessionsSocket implements Connection {
   #heardMs: number
   #pingedMs: number
   #closed = false
+  #stopCut: (() => void) | undefined
 
   constructor(host: Host, access: Access, socket: WebSocket, raw: Socket) {
     this.#host = host
@@ -32,17 +35,28 @@ export class CompatSessionsSocket implements Connection {
     this.#pump = createPump<Source>({ send: (source, delivery) => this.#send(source, delivery) })
     this.#releases.push(host.countConnection(access.principal))
     if (access.tokenId !== null) this.#releases.push(host.onRevoked(access.tokenId, () => this.#close(() => socket.close(4401, 'unauthorized'))))
-    raw.on('drain', () => this.#pump.drained())
+    raw.on('drain', () => {
+      this.#pump.drained()
+      if (socket.isPaused) socket.resume()
+    })
     socket.on('pong', () => this.#heard())
     socket.on('message', () => this.#heard())
-    socket.on('close', () => this.#onClose())
+    socket.on('ping', () => this.#holdBack())
+    socket.on('close', () => {
+      this.#onClose()
+      this.#stopCut?.()
+      host.connections.delete(this)
+    })
     host.connections.add(this)
     this.#start(access).catch((thrown: unknown) => this.#close(() => closeWith(socket, errorFrom(thrown))))
   }
 
   tick(nowMs: number): void {
     const { silenceMs, heartbeatMs } = this.#host.times
-    if (nowMs - this.#heardMs >= silenceMs || this.#stall.isStalled(nowMs, this.#pump.isFull)) return this.#socket.terminate()
+    if (this.#closed) return
+    const isFull = this.#pump.isFull || this.#raw.writableNeedDrain
+    if (this.#socket.isPaused) this.#heard()
+    if (nowMs - this.#heardMs >= silenceMs || this.#stall.isStalled(nowMs, isFull)) return this.#socket.terminate()
     if (nowMs - this.#pingedMs < heartbeatMs) return
     this.#pingedMs = nowMs
     this.#socket.ping()
@@ -56,12 +70,28 @@ export class CompatSessionsSocket implements Connection {
     this.#heardMs = this.#host.clock.steadyMs()
   }
 
+  /** A peer that pings and never reads must not pile up pongs. */
+  #holdBack(): void {
+    this.#heard()
+    if (this.#raw.writableNeedDrain) this.#socket.pause()
+  }
+
   /** The feed first, so that nothing falls between the list and what follows it. */
   async #start({ principal }: Access): Promise<void> {
     const { engine } = this.#host
     const feed = await engine.attach(principal, FEED_ID, { mode: 'live' })
-    const watch = await engine.watch(principal, undefined, id => this.#follow(principal, id, true))
+    const early: Source[] = []
+    let started = false
+    const follow = async (id: string, options: AttachOptions): Promise<void> => {
+      const source = await this.#attach(principal, id, options)
+      if (!source) return
+      if (started) this.#pump.add(source)
+      else early.push(source)
+    }
+    const fail = (thrown: unknown): void => this.#close(() => closeWith(this.#socket, errorFrom(thrown)))
+    const watch = await engine.watch(principal, undefined, id => void follow(id, { cursor: { seq: 0 } }).catch(fail))
     this.#releases.push(watch.stop, () => feed.close())
+    if (this.#closed) return this.#release()
     const sessions: unknown[] = []
     for (let page: string | undefined; ; ) {
       const answer = await engine.listSessions(principal, { limit: LIST_PAGE, ...(page === undefined ? {} : { page }) })
@@ -69,21 +99,28 @@ export class CompatSessionsSocket implements Connection {
       if (answer.next_page === null) break
       page = answer.next_page
     }
-    for (const id of watch.ids) await this.#follow(principal, id, false)
-    if (this.#closed) return
+    for (const id of watch.ids) await follow(id, { mode: 'live' })
+    if (this.#closed) {
+      for (const source of early) source.attachment.close()
+      return
+    }
+    // Nothing may come before what it belongs to: init, then the feed, then events.
     this.#write({ type: 'init', sessions })
+    started = true
     this.#pump.add({ attachment: feed })
+    for (const source of early) this.#pump.add(source)
   }
 
-  async #follow(principal: Access['principal'], id: string, fromStart: boolean): Promise<void> {
+  /** Undefined where it is gone since it was listed; its end is on the feed. */
+  async #attach(principal: Access['principal'], id: string, options: AttachOptions): Promise<Source | undefined> {
     try {
-      const attachment = await this.#host.engine.attach(principal, id, fromStart ? { cursor: { seq: 0 } } : { mode: 'live' })
-      if (this.#closed) attachment.close()
-      else this.#pump.add({ attachment })
+      const attachment = await this.#host.engine.attach(principal, id, options)
+      if (!this.#closed) return { attachment }
+      attachment.close()
     } catch (thrown) {
-      // Gone since it was listed; its end is on the feed.
       if (errorFrom(thrown).code === 'internal') throw thrown
     }
+    return undefined
   }
 
   #send(_source: Source, delivery: Delivery): boolean {
@@ -104,15 +141,19 @@ export class CompatSessionsSocket implements Connection {
     if (this.#closed) return
     say()
     this.#onClose()
-    this.#host.clock.after(2000, () => this.#socket.terminate())
+    this.#socket.resume()
+    this.#stopCut = this.#host.clock.after(CLOSE_MS, () => this.#socket.terminate())
   }
 
   #onClose(): void {
     if (this.#closed) return
     this.#closed = true
     this.#pump.close()
+    this.#release()
+  }
+
+  #release(): void {
     for (const release of this.#releases.splice(0)) release()
-    this.#host.connections.delete(this)
   }
 }
 

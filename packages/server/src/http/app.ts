@@ -1,9 +1,9 @@
 import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, PAGE } from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
-import { attachOptionsFromQuery, clientIdFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
+import { attachOptionsFromQuery, clientIdFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, modeFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
 import { pageBefore, pollPage } from '../stream/poll.ts'
-import { readItems, readObject } from './body.ts'
+import { piecesOf, readItems, readObject } from './body.ts'
 import { exportLog } from './export.ts'
 import { errorText, retryAfter } from './send-error.ts'
 
@@ -54,6 +54,12 @@ function sessionIdOf(context: Ctx): string {
   return id
 }
 
+/** Where the body names the session: another in the query or a header is `id_mismatch` (SEQ-10). */
+function checkNamed(context: Ctx, id: unknown): void {
+  const others = [queryOf(context).get('session_id'), context.req.header('x-session-id')]
+  for (const other of others) if (other !== null && other !== undefined && other !== id) throw new HoldfastError('id_mismatch', 'session_id is another than the one in the body.', { session_id: String(id).slice(0, 128) })
+}
+
 function idempotencyKeyOf(context: Ctx): string | undefined {
   const key = context.req.header('idempotency-key')
   if (key === undefined) return undefined
@@ -66,7 +72,9 @@ function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
   app.post('/sessions', async context => {
     host.countRequest(principalOf(context))
     const key = idempotencyKeyOf(context)
-    const { session, created } = await engine.createSession(principalOf(context), await readObject(context.req.raw, limits), key === undefined ? {} : { idempotencyKey: key })
+    const body = await readObject(context.req.raw, limits)
+    checkNamed(context, body.session_id)
+    const { session, created } = await engine.createSession(principalOf(context), body, key === undefined ? {} : { idempotencyKey: key })
     return json({ ok: true, session }, created ? 201 : 200)
   })
   app.get('/sessions', async context => {
@@ -152,7 +160,8 @@ async function poll(host: Host, context: Ctx, sessionId: string): Promise<Respon
   const before = intFromQuery(query, 'before', 1, Number.MAX_SAFE_INTEGER)
   const { access } = context.env
   if (before !== undefined) {
-    if (query.has('after') || query.has('wait') || query.has('cursor')) throw new HoldfastError('invalid_request', 'before goes without after and wait.', { field: 'before' })
+    modeFromQuery(query)
+    if (['after', 'wait', 'cursor', 'last_seen_seq'].some(name => query.has(name))) throw new HoldfastError('invalid_request', 'before goes without after and wait.', { field: 'before' })
     return jsonBytes(await pageBefore(host, access, sessionId, before, limit, query.get('owner') ?? undefined))
   }
   const waitMs = waitFromQuery(query)
@@ -166,9 +175,8 @@ function blobRoutes(app: Hono<AppBindings>, host: Host): void {
   app.put('/sessions/:id/blobs/:sha256', async context => {
     host.countRequest(principalOf(context))
     if (Number(context.req.header('content-length') ?? 0) > maxBytes) throw new HoldfastError('too_large', `A blob has at most ${maxBytes} bytes.`, { limit: 'blob_bytes', max: maxBytes })
-    const content = (context.req.raw.body ?? new Blob([]).stream()) as unknown as AsyncIterable<Uint8Array>
     const sha256 = context.req.param('sha256')
-    const outcome = await engine.putBlob(principalOf(context), sessionIdOf(context), sha256, content)
+    const outcome = await engine.putBlob(principalOf(context), sessionIdOf(context), sha256, piecesOf(context.req.raw))
     return json({ ok: true, sha256 }, outcome === 'stored' ? 201 : 200)
   })
   app.get('/sessions/:id/blobs/:sha256', async context => {
@@ -196,6 +204,7 @@ function legacyRoutes(app: Hono<AppBindings>, host: Host): void {
     const body = await readObject(context.req.raw, limits)
     const id = body.session_id
     if (!isId(id)) throw new HoldfastError('invalid_request', 'session_id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.', { field: 'session_id' })
+    checkNamed(context, id)
     if (body.event_type === 'session_start') await startOrResume(host, principal, id, body)
     const result = await engine.appendEvents(principal, id, [body])
     return json({ ok: true, first_seq: result.firstSeq, last_seq: result.lastSeq, duplicate: result.duplicate }, 201, deprecated)

@@ -17,16 +17,31 @@ async function readBytes(request: Request, max: number): Promise<Uint8Array> {
   const tooLarge = (): HoldfastError => new HoldfastError('too_large', `A body has at most ${max} bytes.`, { limit: 'body_bytes', max })
   const length = Number(request.headers.get('content-length') ?? Number.NaN)
   if (length > max) throw tooLarge()
-  if (!Number.isNaN(length)) return new Uint8Array(await request.arrayBuffer())
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  if (request.body)
-    for await (const piece of request.body as unknown as AsyncIterable<Uint8Array>) {
+  try {
+    if (!Number.isNaN(length)) return new Uint8Array(await request.arrayBuffer())
+    const pieces: Uint8Array[] = []
+    let bytes = 0
+    for await (const piece of piecesOf(request)) {
       bytes += piece.byteLength
       if (bytes > max) throw tooLarge()
       pieces.push(piece)
     }
-  return Buffer.concat(pieces)
+    return Buffer.concat(pieces)
+  } catch (thrown) {
+    throw thrown instanceof HoldfastError ? thrown : cutShort(thrown)
+  }
+}
+
+const cutShort = (cause: unknown): HoldfastError => new HoldfastError('invalid_request', 'The body ended before it was whole.', {}, { cause })
+
+/** A body as it comes. Throws `invalid_request` where the sender goes away in the middle. */
+export async function* piecesOf(request: Request): AsyncGenerator<Uint8Array> {
+  if (!request.body) return
+  try {
+    yield* request.body as unknown as AsyncIterable<Uint8Array>
+  } catch (thrown) {
+    throw cutShort(thrown)
+  }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -40,14 +55,14 @@ async function readText(request: Request, limits: Limits): Promise<string> {
   }
 }
 
-function parseJson(text: string, where: string): unknown {
+function parseJson(text: string, where: string, maxDepth: number): unknown {
   let value: unknown
   try {
     value = parseLossless(text)
   } catch (cause) {
     throw new HoldfastError('invalid_request', `${where} is not JSON: ${cause instanceof Error ? cause.message.slice(0, 120) : ''}`, {}, { cause })
   }
-  if (deeperThan(value, MAX_DEPTH + 1)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+  if (deeperThan(value, maxDepth)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   return value
 }
 
@@ -57,7 +72,7 @@ export async function readObject(request: Request, limits: Limits, isOptional = 
   if (bodyType(request.headers.get('content-type') ?? undefined) !== 'json') throw new HoldfastError('unsupported_media_type', 'Send application/json here.')
   const text = await readText(request, limits)
   if (isOptional && text.trim() === '') return {}
-  const value = parseJson(text, 'The body')
+  const value = parseJson(text, 'The body', MAX_DEPTH)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new HoldfastError('invalid_request', 'The body is one JSON object.')
   return value as Record<string, unknown>
 }
@@ -67,12 +82,13 @@ export async function readItems(request: Request, limits: Limits): Promise<unkno
   const type = bodyType(request.headers.get('content-type') ?? undefined)
   const text = await readText(request, limits)
   if (type === 'json') {
-    const value = parseJson(text, 'The body')
+    // A list around the items does not count; each item is looked at again.
+    const value = parseJson(text, 'The body', MAX_DEPTH + 1)
     return Array.isArray(value) ? value : [value]
   }
   const items: unknown[] = []
   text.split('\n').forEach((line, index) => {
-    if (line.trim() !== '') items.push(parseJson(line, `Line ${index + 1}`))
+    if (line.trim() !== '') items.push(parseJson(line, `Line ${index + 1}`, MAX_DEPTH))
   })
   return items
 }

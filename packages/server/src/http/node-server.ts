@@ -1,66 +1,122 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, maxHeaderSize, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { errorFrom, HoldfastError, isId } from '@holdfast/protocol'
+import { errorFrom, FEED_ID, HoldfastError, isId } from '@holdfast/protocol'
 import type { Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
-import { serveStream } from '../stream/sse.ts'
-import type { AppBindings } from './app.ts'
-import { arrivalFrom } from './arrival.ts'
-import { sendError } from './send-error.ts'
+import { refuseStream, serveStream } from '../stream/sse.ts'
+import { SUBPROTOCOLS } from '../ws/subprotocols.ts'
+import { createAllowedMethods } from './allowed-methods.ts'
+import { type AppBindings, refusal } from './app.ts'
+import { arrivalFrom, checkParameters, urlFromRequest } from './arrival.ts'
+import { allowCrossOrigin, answerOptions } from './cross-origin.ts'
+import { createExchanges, type Exchanges } from './exchanges.ts'
+import { sendError, sendErrorAndClose } from './send-error.ts'
 
 const EVENTS_PATH = /^\/sessions\/([^/]+)\/events$/
 
 /** Idle keep-alive connections are kept longer than proxies keep theirs, so that these never meet a closed one. */
 const KEEP_ALIVE_MS = 75_000
 
+/** Sockets only; asked by plain HTTP they say so. */
+const SOCKET_PATHS: ReadonlySet<string> = new Set(['/ws', '/compat/sessions/ws', '/compat/terminal/ws'])
+
 export interface NodeServerOptions {
   readonly host: Host
   readonly app: Hono<AppBindings>
+  /** Pages on these may read answers. */
+  readonly allowOrigins: readonly string[]
   readonly tls: { readonly cert: string; readonly key: string } | undefined
 }
 
-/** The HTTP server: one guard for all, event streams below the Fetch routes. */
-export function createNodeServer({ host, app, tls }: NodeServerOptions): Server {
+export interface NodeServer {
+  readonly server: Server
+  readonly exchanges: Exchanges
+}
+
+/** The HTTP server: one guard for all, event streams below the Fetch routes. Whatever it refuses, it refuses with a body of the error table. */
+export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOptions): NodeServer {
   const accesses = new WeakMap<IncomingMessage, Access>()
+  const allowedMethods = createAllowedMethods(app)
   const listener = getRequestListener(
     (request, env) => app.fetch(request, { access: accesses.get((env as { incoming: IncomingMessage }).incoming) as Access }),
-    { overrideGlobalObjects: false },
+    { overrideGlobalObjects: false, errorHandler: thrown => refusal(host, (thrown as Error)?.name === 'RequestError' ? notAnAddress(thrown) : thrown) },
   )
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    let url: URL
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    response.setHeader('x-content-type-options', 'nosniff')
+    allowCrossOrigin(request, response, allowOrigins)
+    let streams = false
     try {
-      url = new URL(request.url ?? '/', 'http://localhost')
-      const streams = isStreamRequest(request)
+      const url = urlFromRequest(request)
+      streams = wantsStream(request) && isStreamPath(url.pathname)
       const access = host.admit(arrivalFrom(request, url, streams ? 'stream' : 'request'))
+      checkParameters(url.searchParams)
       accesses.set(request, access)
-      if (streams) {
-        const path = streamTarget(url)
-        if (path) return void serveStream(host, access, request, response, url, path.sessionId)
+      if (streams) return void serveStream(host, access, request, response, url, streamTarget(url))
+      const methods = allowedMethods(url.pathname)
+      if (request.method === 'OPTIONS') return answerOptions(request, response, methods)
+      if (SOCKET_PATHS.has(url.pathname)) {
+        response.setHeader('upgrade', 'websocket')
+        throw new HoldfastError('unsupported_version', 'This is a WebSocket; ask for an upgrade.', { supported: SUBPROTOCOLS })
+      }
+      if (!methods.includes(request.method ?? '')) {
+        if (methods.length > 0) response.setHeader('allow', ['OPTIONS', ...methods].join(', '))
+        throw new HoldfastError('not_found', `There is nothing at ${request.method} ${url.pathname.slice(0, 200)}.`, methods.length > 0 ? { methods } : {})
       }
     } catch (thrown) {
-      const error = thrown instanceof TypeError ? new HoldfastError('invalid_request', 'The address is not a URL.', {}, { cause: thrown }) : errorFrom(thrown)
+      const error = errorFrom(thrown)
       host.countRefusal(error.code)
-      return sendError(response, error)
+      return streams ? refuseStream(response, error) : sendError(response, error)
     }
     void listener(request, response)
   }
-  const options = { keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true }
-  return tls ? createTlsServer({ ...options, cert: tls.cert, key: tls.key }, onRequest) : createServer(options, onRequest)
+  const exchanges = createExchanges(answer, host.times.stallMs)
+  const options: ServerOptions = {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
+    // A missing Host is refused by the guard, with a body.
+    requireHostHeader: false,
+    // Other upgrades (h2c) are offers that may be ignored.
+    shouldUpgradeCallback: request => request.headers.upgrade?.toLowerCase() === 'websocket',
+  }
+  const server = tls ? createTlsServer({ ...options, cert: tls.cert, key: tls.key }) : createServer(options)
+  server.on('request', (request, response) => exchanges.take(request, response))
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    response.shouldKeepAlive = false
+    request.resume()
+    sendError(response, new HoldfastError('invalid_request', 'The Expect header asks for something unknown.', { field: 'Expect' }))
+  })
+  server.on('clientError', (thrown: NodeJS.ErrnoException, socket: Socket) => {
+    // In the middle of an answer, an error would be read as part of it.
+    if (thrown.code === 'ECONNRESET' || exchanges.hasBegun(socket)) return void socket.destroy()
+    const error = errorFromParser(thrown.code)
+    host.countRefusal(error.code)
+    sendErrorAndClose(socket, error)
+  })
+  return { server, exchanges }
 }
 
-const isStreamRequest = (request: IncomingMessage): boolean => request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
+const notAnAddress = (cause: unknown): HoldfastError => new HoldfastError('invalid_request', 'The address is not a URL.', {}, { cause })
+
+function errorFromParser(code: string | undefined): HoldfastError {
+  if (code === 'HPE_HEADER_OVERFLOW') return new HoldfastError('too_large', 'The request line and headers have at most 16 KiB.', { limit: 'header_bytes', max: maxHeaderSize })
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HoldfastError('invalid_request', 'The request did not come whole in time.')
+  return new HoldfastError('invalid_request', 'This is not HTTP/1.1.')
+}
+
+const wantsStream = (request: IncomingMessage): boolean => request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
+
+const isStreamPath = (path: string): boolean => path === '/events' || path === '/feed/events' || EVENTS_PATH.test(path)
 
 /** Which stream a path names: one session, the feed, or (undefined) several by `attach`. Throws `invalid_request` and `id_mismatch`. */
-function streamTarget(url: URL): { readonly sessionId: string | undefined } | undefined {
-  if (url.pathname === '/events') return { sessionId: undefined }
-  if (url.pathname === '/feed/events') return { sessionId: '_feed' }
-  const encoded = EVENTS_PATH.exec(url.pathname)?.[1]
-  if (encoded === undefined) return undefined
-  const sessionId = decodeId(encoded)
+function streamTarget(url: URL): string | undefined {
+  if (url.pathname === '/events') return undefined
+  if (url.pathname === '/feed/events') return FEED_ID
+  const sessionId = decodeId(EVENTS_PATH.exec(url.pathname)?.[1] ?? '')
   const other = url.searchParams.get('session_id')
   if (other !== null && other !== sessionId) throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: sessionId })
-  return { sessionId }
+  return sessionId
 }
 
 function decodeId(encoded: string): string {

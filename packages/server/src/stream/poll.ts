@@ -1,5 +1,5 @@
 import type { Attachment, AttachOptions, Delivery } from '@holdfast/core'
-import { type Chunk, type Control, eachRecord, formatCursor, type Gap, HoldfastError, PAGE, type Resume, sliceChunk } from '@holdfast/protocol'
+import { type Chunk, type Control, eachRecord, type ErrorBody, formatCursor, type Gap, HoldfastError, PAGE, type Resume, sliceChunk } from '@holdfast/protocol'
 import type { Access, Connection, Host } from '../host.ts'
 
 export interface PollRequest {
@@ -33,11 +33,13 @@ export async function pollPage(host: Host, access: Access, request: PollRequest)
     if (request.waitMs > 0 && page.events === 0 && (page.resume === 'new' || page.resume === 'ok')) {
       release = host.countConnection(access.principal)
       const deadlineMs = host.clock.steadyMs() + request.waitMs
-      do {
-        await wait(host, access, attachment, request.signal, deadlineMs)
+      const wakes = wakesOf(attachment)
+      // Something may have come between the first look and the listener; and a wake is a hint: there may be nothing after all.
+      for (;;) {
         await fill(attachment, page, request.limit)
-        // A wake is a hint: there may be nothing after all.
-      } while (page.events === 0 && !request.signal.aborted && !host.isDraining && host.clock.steadyMs() < deadlineMs)
+        if (page.events > 0 || request.signal.aborted || host.isDraining || host.clock.steadyMs() >= deadlineMs) break
+        await wait(host, access, wakes, request.signal, deadlineMs)
+      }
     }
     return bytesFromPage(page, attachment)
   } finally {
@@ -79,6 +81,10 @@ function take(message: Control, page: Page, parts: string[]): void {
     const hello = message.payload as { resume: Resume; floor_seq: number }
     page.resume = hello.resume
     page.floor = hello.floor_seq
+  } else if (message.type === 'protocol.error') {
+    // A write failed while this reader waited: told at once (fault 4), unless there is something to give.
+    const { code, message: text, details } = message.payload as ErrorBody
+    if (page.events === 0) throw new HoldfastError(code, text, details)
   } else if (message.type === 'protocol.gap') page.gap ??= message.payload as Gap
   else if (message.type === 'protocol.snapshot') {
     const part = message.payload as { seq: number; part: number; parts: number; data: string }
@@ -87,8 +93,30 @@ function take(message: Control, page: Page, parts: string[]): void {
   }
 }
 
+interface Wakes {
+  /** Resolves at the next wake; at once where one came since the last call. */
+  next(listener: () => void): void
+}
+
+/** Keeps a wake that comes while nobody listens: the attachment tells each but once. */
+function wakesOf(attachment: Attachment): Wakes {
+  let woken = false
+  let listener: (() => void) | undefined
+  attachment.onWake(() => {
+    woken = true
+    listener?.()
+  })
+  return {
+    next(added) {
+      listener = added
+      if (woken) added()
+      woken = false
+    },
+  }
+}
+
 /** Until there may be something to read, the time is over, the client is gone, the server drains, or the token is revoked (then it throws). */
-function wait(host: Host, access: Access, attachment: Attachment, signal: AbortSignal, deadlineMs: number): Promise<void> {
+function wait(host: Host, access: Access, wakes: Wakes, signal: AbortSignal, deadlineMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error?: HoldfastError): void => {
       stopTimer()
@@ -104,8 +132,8 @@ function wait(host: Host, access: Access, attachment: Attachment, signal: AbortS
     const connection: Connection = { transport: 'poll', tick: () => undefined, goAway: () => done() }
     host.connections.add(connection)
     signal.addEventListener('abort', onAbort)
-    attachment.onWake(() => done())
-    if (signal.aborted) done()
+    wakes.next(() => done())
+    if (signal.aborted || host.isDraining) done()
   })
 }
 
@@ -148,22 +176,20 @@ export async function pageBefore(host: Host, access: Access, sessionId: string, 
   const own = owner === undefined ? {} : { owner }
   const probe = await host.engine.attach(access.principal, sessionId, { ...own, mode: 'live' })
   const head = probe.head
+  const floor = await floorOf(probe)
   probe.close()
   const last = Math.min(before - 1, head)
-  let reached = Math.max(0, last - limit)
+  // Never from below the floor, where a kind with snapshots would give one.
+  let reached = Math.max(floor, last - limit)
   const reader = await host.engine.attach(access.principal, sessionId, { ...own, cursor: { seq: reached } })
   const chunks: Chunk[] = []
   let bytes = 0
-  let floor = 0
   try {
     while (reached < last) {
       const delivery = await reader.pull(FILL_BYTES)
       if (!delivery) break
       if (delivery.type === 'end') throw delivery.error
-      if (delivery.type === 'control') {
-        if (delivery.message.type === 'protocol.hello') floor = (delivery.message.payload as { floor_seq: number }).floor_seq
-        continue
-      }
+      if (delivery.type === 'control') continue
       const part = sliceChunk(delivery.chunk, reached, last, Number.POSITIVE_INFINITY)
       if (!part) break
       chunks.push(part)
@@ -182,4 +208,10 @@ export async function pageBefore(host: Host, access: Access, sessionId: string, 
     has_more: from !== undefined && from > floor + 1,
     prev_before: from ?? Math.min(before, floor + 1),
   })
+}
+
+/** The floor that an attachment's hello tells. */
+async function floorOf(attachment: Attachment): Promise<number> {
+  const hello = await attachment.pull(FILL_BYTES)
+  return hello?.type === 'control' ? (hello.message.payload as { floor_seq: number }).floor_seq : 0
 }

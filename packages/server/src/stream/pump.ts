@@ -31,6 +31,8 @@ const TURNS_PER_RUN = 16
 export function createPump<S extends Source>(outlet: Outlet<S>): Pump<S> {
   const ready = new Set<S>()
   const pulling = new Set<S>()
+  /** Poked while a pull was under way, which may have looked before. */
+  const again = new Set<S>()
   const sources = new Set<S>()
   let full = false
   let running = false
@@ -46,15 +48,16 @@ export function createPump<S extends Source>(outlet: Outlet<S>): Pump<S> {
 
   const pullLater = (source: S, pending: Promise<Delivery | undefined>): void => {
     pulling.add(source)
+    const settle = (delivery: Delivery | undefined): void => {
+      pulling.delete(source)
+      deliver(source, delivery)
+      if (again.delete(source) && sources.has(source)) ready.add(source)
+      schedule()
+    }
     pending.then(
-      delivery => {
-        pulling.delete(source)
-        deliver(source, delivery)
-        schedule()
-      },
+      settle,
       thrown => {
-        pulling.delete(source)
-        deliver(source, { type: 'end', error: thrown instanceof HoldfastError ? thrown : new HoldfastError('internal', 'The reader failed.', {}, { cause: thrown }) })
+        settle( { type: 'end', error: thrown instanceof HoldfastError ? thrown : new HoldfastError('internal', 'The reader failed.', {}, { cause: thrown }) })
       },
     )
   }
@@ -70,7 +73,11 @@ export function createPump<S extends Source>(outlet: Outlet<S>): Pump<S> {
         break
       }
       ready.delete(source)
-      if (!sources.has(source) || pulling.has(source)) continue
+      if (!sources.has(source)) continue
+      if (pulling.has(source)) {
+        again.add(source)
+        continue
+      }
       const pulled = source.attachment.pull(TURN_BYTES)
       if (pulled instanceof Promise) pullLater(source, pulled)
       else deliver(source, pulled)

@@ -11,6 +11,9 @@ import { createStallWatch, type StallWatch } from './stall.ts'
 /** What a browser waits before it reconnects. */
 const RETRY_MS = 1000
 
+/** A reader that does not take the end of its stream is cut off after this long. */
+const CLOSE_MS = 2000
+
 const RETRYABLE = new Set(['draining', 'rate_limited', 'storage_failed'])
 
 interface Target {
@@ -30,16 +33,22 @@ export async function serveStream(host: Host, access: Access, request: IncomingM
     const targets = sessionId === undefined ? targetsFromAttach(query) : [{ sessionId, options: singleOptions(request, query) }]
     if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
     release = host.countConnection(access.principal)
-    const stream = new EventStream(host, access, response, sessionId === undefined, release)
+    const stream = new EventStream(host, access, request, response, sessionId === undefined, release)
     await stream.start(targets, sessionId !== undefined)
   } catch (thrown) {
     release?.()
     const error = errorFrom(thrown)
     host.countRefusal(error.code)
     if (response.headersSent) response.end()
-    else if (RETRYABLE.has(error.code)) refuseSoftly(response, error)
-    else sendError(response, error)
+    else refuseStream(response, error)
   }
+}
+
+/** A native EventSource gives up on any status but 200, so what may succeed later is told inside the stream. */
+export function refuseStream(response: ServerResponse, error: HoldfastError): void {
+  if (!RETRYABLE.has(error.code)) return sendError(response, error)
+  response.writeHead(200, HEADERS)
+  response.end(`retry: ${RETRY_MS * 3}\n\n${controlRecord({ type: 'protocol.error', header: {}, payload: error.body() })}`)
 }
 
 function singleOptions(request: IncomingMessage, query: URLSearchParams): AttachOptions {
@@ -68,12 +77,6 @@ const MAX_TARGETS = 100
 
 const HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff' }
 
-/** A native EventSource gives up on any status but 200, so what may succeed later is told inside the stream. */
-function refuseSoftly(response: ServerResponse, error: HoldfastError): void {
-  response.writeHead(200, HEADERS)
-  response.end(`retry: ${RETRY_MS * 3}\n\n${controlRecord({ type: 'protocol.error', header: {}, payload: error.body() })}`)
-}
-
 const controlRecord = (message: Control, id?: string): string => `event: control\n${id === undefined ? '' : `id: ${id}\n`}data: ${encodeControl(message)}\n\n`
 
 class EventStream implements Connection {
@@ -83,17 +86,19 @@ class EventStream implements Connection {
   readonly #response: ServerResponse
   readonly #several: boolean
   readonly #pump: Pump<StreamSource>
-  #stall: StallWatch | undefined
+  readonly #stall: StallWatch
   #releases: (() => void)[]
   #sources = 0
   #sentMs: number
   #closed = false
+  #stopCut: (() => void) | undefined
 
-  constructor(host: Host, access: Access, response: ServerResponse, several: boolean, release: () => void) {
+  constructor(host: Host, access: Access, request: IncomingMessage, response: ServerResponse, several: boolean, release: () => void) {
     this.#host = host
     this.#access = access
     this.#response = response
     this.#several = several
+    this.#stall = createStallWatch(request.socket, host.times.stallMs)
     this.#releases = [release]
     this.#sentMs = host.clock.steadyMs()
     this.#pump = createPump<StreamSource>({ send: (source, delivery) => this.#send(source, delivery) })
@@ -118,10 +123,13 @@ class EventStream implements Connection {
       return this.#onClose()
     }
     response.writeHead(200, HEADERS)
-    response.on('close', () => this.#onClose())
+    response.on('close', () => {
+      this.#onClose()
+      this.#stopCut?.()
+      this.#host.connections.delete(this)
+    })
     response.on('error', () => undefined)
     response.on('drain', () => this.#pump.drained())
-    if (response.socket) this.#stall = createStallWatch(response.socket, this.#host.times.stallMs)
     this.#host.connections.add(this)
     const { tokenId } = this.#access
     if (tokenId !== null) this.#releases.push(this.#host.onRevoked(tokenId, () => this.#finish(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
@@ -134,15 +142,14 @@ class EventStream implements Connection {
 
   tick(nowMs: number): void {
     if (this.#closed) return
-    if (this.#stall?.isStalled(nowMs, this.#pump.isFull)) return void this.#response.destroy()
+    if (this.#stall.isStalled(nowMs, this.#pump.isFull)) return void this.#response.destroy()
     if (nowMs - this.#sentMs >= this.#host.times.heartbeatMs && !this.#pump.isFull) this.#write(': \n\n')
   }
 
   goAway(reconnectInMs: number): void {
     if (this.#closed) return
     this.#write(`retry: ${Math.max(1, reconnectInMs)}\n${controlRecord({ type: 'protocol.goaway', header: {}, payload: { reconnect_in_ms: reconnectInMs } })}`)
-    this.#response.end()
-    this.#onClose()
+    this.#end()
   }
 
   #send(source: StreamSource, delivery: Delivery): boolean {
@@ -166,8 +173,14 @@ class EventStream implements Connection {
     if (this.#closed) return
     this.#host.countRefusal(error.code)
     this.#write(controlRecord({ type: 'protocol.error', header: sessionId === undefined ? {} : { session_id: sessionId }, payload: error.body() }))
+    this.#end()
+  }
+
+  /** What was written goes out; a reader that does not take it is cut off. */
+  #end(): void {
     this.#response.end()
     this.#onClose()
+    this.#stopCut = this.#host.clock.after(CLOSE_MS, () => this.#response.destroy())
   }
 
   #write(data: string | Buffer): boolean {
@@ -180,6 +193,5 @@ class EventStream implements Connection {
     this.#closed = true
     this.#pump.close()
     for (const release of this.#releases.splice(0)) release()
-    this.#host.connections.delete(this)
   }
 }

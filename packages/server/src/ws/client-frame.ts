@@ -10,6 +10,9 @@ export interface ClientFrame {
   readonly payload: unknown
 }
 
+/** What a frame adds around an item: the envelope, its payload, a list. */
+const ENVELOPE_DEPTH = 3
+
 /** Reads one text frame. Throws `invalid_request`. */
 export function parseClientFrame(text: string): ClientFrame {
   let value: unknown
@@ -18,7 +21,7 @@ export function parseClientFrame(text: string): ClientFrame {
   } catch (cause) {
     throw new HoldfastError('invalid_request', 'A frame is one JSON object.', {}, { cause })
   }
-  if (deeperThan(value, MAX_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+  if (deeperThan(value, MAX_DEPTH + ENVELOPE_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   const parsed = clientFrameSchema.safeParse(value)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]

@@ -26,6 +26,25 @@ export interface SocketOptions {
 interface SocketSource extends Source {
   readonly attachment: Attachment
   readonly fromUrl: boolean
+  /** Of the message that asked for it; hello answers that one. */
+  readonly replyTo: string | undefined
+  readonly watch: Watching | undefined
+  greeted: boolean
+}
+
+/** One `protocol.watch`: answered once the sessions of its list have said hello. */
+interface Watching {
+  /** Attached, hello not yet sent. */
+  readonly waiting: Set<SocketSource>
+  answer: (() => void) | undefined
+  stop: () => void
+}
+
+/** Who asked for an attachment. */
+interface Asker {
+  readonly fromUrl?: boolean
+  readonly replyTo?: string | undefined
+  readonly watch?: Watching
 }
 
 /** Tokenless loopback: how long a URL's session that `local` can't see waits for a `protocol.auth` that may raise it. */
@@ -54,7 +73,8 @@ export class SocketSession implements Connection {
   #sentMs: number
   #pingedMs: number
   #stopAuthTimer: (() => void) | undefined
-  #stopWatching: (() => void) | undefined
+  #watching: Watching | undefined
+  #stopCut: (() => void) | undefined
   /** Frames are handled one after the other up to where the engine takes over. */
   #handling: Promise<void> = Promise.resolve()
 
@@ -67,28 +87,41 @@ export class SocketSession implements Connection {
     this.#stall = createStallWatch(options.raw, options.host.times.stallMs)
     this.#heardMs = this.#sentMs = this.#pingedMs = options.host.clock.steadyMs()
     this.#pump = createPump<SocketSource>({ send: (source, delivery) => this.#send(source, delivery) })
-    options.raw.on('drain', () => this.#pump.drained())
+    options.raw.on('drain', () => {
+      this.#pump.drained()
+      this.#readOn()
+    })
     options.socket.on('message', (data, isBinaryFrame) => this.#onMessage(data as Buffer, isBinaryFrame))
     options.socket.on('pong', () => this.#heard())
-    options.socket.on('ping', () => this.#heard())
-    options.socket.on('close', () => this.#onClose())
+    options.socket.on('ping', () => {
+      this.#heard()
+      this.#holdBack()
+    })
+    options.socket.on('close', () => {
+      this.#onClose()
+      this.#stopCut?.()
+      this.#host.connections.delete(this)
+    })
     options.socket.on('error', error => this.#host.logger.debug('a socket failed', { error: error.message }))
     this.#host.connections.add(this)
     if (this.#access) this.#admitted(this.#access)
-    if (!this.#access) this.#stopAuthTimer = this.#host.clock.after(this.#host.times.authMs, () => this.#refuse(new HoldfastError('unauthorized', 'The first message must be protocol.auth.')))
-    else if (options.target) this.#attachFromUrl(options.target)
+    if (!this.#access) this.#stopAuthTimer = this.#host.clock.after(this.#host.times.authMs, () => this.#refuse(authNeeded()))
+    else if (options.target) this.#handling = this.#attachFromUrl(options.target)
   }
 
   tick(nowMs: number): void {
     if (this.#closed) return
     const { silenceMs, heartbeatMs } = this.#host.times
+    const isFull = this.#pump.isFull || this.#raw.writableNeedDrain
+    // A socket that is not read because its peer takes nothing is stalled, not silent.
+    if (this.#socket.isPaused) this.#heard()
     if (nowMs - this.#heardMs >= silenceMs) return this.#socket.terminate()
-    if (this.#stall.isStalled(nowMs, this.#pump.isFull)) return this.#refuse(new HoldfastError('slow_consumer', 'Nothing was taken for too long; attach again from your cursor.'))
+    if (this.#stall.isStalled(nowMs, isFull)) return this.#refuse(new HoldfastError('slow_consumer', 'Nothing was taken for too long; attach again from your cursor.'))
     if (nowMs - this.#pingedMs >= heartbeatMs) {
       this.#pingedMs = nowMs
       this.#socket.ping()
     }
-    if (nowMs - this.#sentMs >= heartbeatMs && !this.#pump.isFull) this.#control('protocol.heartbeat', { heads: this.#heads() })
+    if (nowMs - this.#sentMs >= heartbeatMs && !isFull) this.#control('protocol.heartbeat', { heads: this.#heads() })
   }
 
   goAway(reconnectInMs: number): void {
@@ -106,15 +139,16 @@ export class SocketSession implements Connection {
   }
 
   #admitted(access: Access): void {
-    this.#access = access
     for (const release of this.#releases.splice(0)) release()
     this.#releases.push(this.#host.countConnection(access.principal))
+    this.#access = access
     if (access.tokenId !== null) this.#releases.push(this.#host.onRevoked(access.tokenId, () => this.#refuse(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
   }
 
   #onMessage(data: Buffer, isBinaryFrame: boolean): void {
     this.#heard()
-    if (++this.#inputs >= MAX_INPUTS) this.#socket.pause()
+    this.#inputs++
+    this.#holdBack()
     this.#handling = this.#handling.then(() => this.#handle(data, isBinaryFrame))
   }
 
@@ -133,14 +167,25 @@ export class SocketSession implements Connection {
         done.catch((thrown: unknown) => this.#fail(thrown, input)).finally(() => this.#inputDone())
       }
     } catch (thrown) {
-      this.#fail(thrown, frame)
+      if (this.#access) this.#fail(thrown, frame)
+      else this.#refuse(authNeeded())
     } finally {
       this.#inputDone()
     }
   }
 
   #inputDone(): void {
-    if (--this.#inputs < MAX_INPUTS && this.#socket.isPaused) this.#socket.resume()
+    this.#inputs--
+    this.#readOn()
+  }
+
+  /** Nothing more is read while too much is under way, or while the peer does not take its answers: neither may pile up. */
+  #holdBack(): void {
+    if (this.#inputs >= MAX_INPUTS || this.#raw.writableNeedDrain) this.#socket.pause()
+  }
+
+  #readOn(): void {
+    if (this.#socket.isPaused && this.#inputs < MAX_INPUTS && !this.#raw.writableNeedDrain) this.#socket.resume()
   }
 
   #dispatch(frame: ClientFrame): { done: Promise<void>; isOrdered: boolean } {
@@ -148,7 +193,7 @@ export class SocketSession implements Connection {
     this.#first = false
     if (frame.type === 'protocol.auth') return { done: this.#authenticate(frame, first), isOrdered: true }
     if (!this.#access) {
-      this.#refuse(new HoldfastError('unauthorized', 'The first message must be protocol.auth.'))
+      this.#refuse(authNeeded())
       return { done: Promise.resolve(), isOrdered: true }
     }
     if (isInputType(frame.type)) return { done: this.#input(this.#access, frame), isOrdered: false }
@@ -158,14 +203,13 @@ export class SocketSession implements Connection {
   async #authenticate(frame: ClientFrame, isFirst: boolean): Promise<void> {
     const payload = parsePayload('protocol.auth', frame.payload)
     if (this.#access && !(isFirst && this.#options.mayRaise)) throw new HoldfastError('invalid_request', 'This connection is authenticated already.')
-    let access: Access
     try {
-      access = this.#host.accessFromToken(payload.token, this.#options.remoteAddress)
+      const access = this.#host.accessFromToken(payload.token, this.#options.remoteAddress)
+      this.#stopAuthTimer?.()
+      this.#admitted(access)
     } catch (thrown) {
       return this.#refuse(errorFrom(thrown))
     }
-    this.#stopAuthTimer?.()
-    this.#admitted(access)
     this.#control('protocol.ack', { id: frame.id ?? null, seq: null, duplicate: false }, frame.id)
     if (this.#options.target && !this.#sources.has(this.#options.target.sessionId)) await this.#attachFromUrl(this.#options.target)
   }
@@ -173,7 +217,7 @@ export class SocketSession implements Connection {
   async #attachFromUrl(target: NonNullable<SocketOptions['target']>): Promise<void> {
     const access = this.#access
     try {
-      await this.#attach(access as Access, target.sessionId, target.options, true)
+      await this.#attach(access as Access, target.sessionId, target.options, { fromUrl: true })
     } catch (thrown) {
       const error = errorFrom(thrown)
       if (access?.tokenId !== null || !this.#options.mayRaise || error.code !== 'not_found' || !this.#first) return this.#refuse(error)
@@ -183,14 +227,28 @@ export class SocketSession implements Connection {
     }
   }
 
-  async #attach(access: Access, sessionId: string, options: AttachOptions, fromUrl: boolean): Promise<void> {
+  async #attach(access: Access, sessionId: string, options: AttachOptions, asker: Asker): Promise<void> {
     const attachment = await this.#host.engine.attach(access.principal, sessionId, options)
-    if (this.#closed) return attachment.close()
+    if (this.#closed || (asker.watch && asker.watch !== this.#watching)) return attachment.close()
     const before = this.#sources.get(attachment.sessionId)
-    if (before) this.#pump.remove(before)
-    const source: SocketSource = { attachment, fromUrl: fromUrl || (before?.fromUrl ?? false) }
+    if (before) this.#remove(before)
+    const source: SocketSource = { attachment, fromUrl: asker.fromUrl ?? before?.fromUrl ?? false, replyTo: asker.replyTo, watch: asker.watch, greeted: false }
     this.#sources.set(attachment.sessionId, source)
+    source.watch?.waiting.add(source)
     this.#pump.add(source)
+  }
+
+  #remove(source: SocketSource): void {
+    this.#sources.delete(source.attachment.sessionId)
+    this.#pump.remove(source)
+    this.#greeted(source)
+  }
+
+  /** Its hello is out, or will never be. */
+  #greeted(source: SocketSource): void {
+    source.greeted = true
+    const { watch } = source
+    if (watch?.waiting.delete(source) && watch.waiting.size === 0) watch.answer?.()
   }
 
   async #input(access: Access, frame: ClientFrame): Promise<void> {
@@ -224,12 +282,11 @@ export class SocketSession implements Connection {
       case 'protocol.resume': {
         const sessionId = sessionOf(frame)
         checkBodySession(frame.payload, sessionId)
-        return this.#attach(access, sessionId, this.#resumeOptions(frame), false)
+        return this.#attach(access, sessionId, this.#resumeOptions(frame), { replyTo: frame.id })
       }
       case 'protocol.detach': {
         const source = this.#sourceOf(frame)
-        this.#pump.remove(source)
-        this.#sources.delete(source.attachment.sessionId)
+        this.#remove(source)
         return this.#control('protocol.ack', { id: frame.id ?? null, seq: null, duplicate: false }, frame.id, source.attachment.sessionId)
       }
       case 'protocol.credit': {
@@ -262,23 +319,33 @@ export class SocketSession implements Connection {
     }
   }
 
+  /** Attaches at the head of what there is, and from the start of what comes; a second watch takes the place of the first. */
   async #watch(access: Access, frame: ClientFrame): Promise<void> {
     const { kinds } = parsePayload('protocol.watch', frame.payload)
-    this.#stopWatching?.()
-    const clientId = this.#options.clientId
+    const previous = this.#watching
+    previous?.stop()
+    const watch: Watching = { waiting: new Set(), answer: undefined, stop: () => undefined }
+    this.#watching = watch
+    const clientId = this.#clientId(frame)
     const own = clientId === undefined ? {} : { clientId }
-    const watch = await this.#host.engine.watch(access.principal, kinds && new Set(kinds), id => {
-      if (this.#closed) return
-      this.#attach(access, id, { ...own, cursor: { seq: 0 } }, false).catch((thrown: unknown) => this.#fail(thrown, undefined, id))
+    const { ids, stop } = await this.#host.engine.watch(access.principal, kinds && new Set(kinds), id => {
+      if (this.#closed || this.#watching !== watch) return
+      this.#attach(access, id, { ...own, cursor: { seq: 0 } }, { watch }).catch((thrown: unknown) => this.#fail(thrown, undefined, id))
     })
-    if (this.#closed) return watch.stop()
-    this.#stopWatching = watch.stop
-    for (const id of watch.ids) {
+    watch.stop = stop
+    if (this.#closed) return stop()
+    const wanted = new Set(ids)
+    for (const [id, source] of this.#sources) if (previous && source.watch === previous && !wanted.has(id)) this.#remove(source)
+    for (const id of ids) {
       // Gone since the list was read: nothing to watch.
-      await this.#attach(access, id, { ...own, mode: 'live' }, false).catch(() => undefined)
+      await this.#attach(access, id, { ...own, mode: 'live' }, { watch }).catch(() => undefined)
       if (this.#closed) return
     }
-    this.#control('protocol.watching', { kinds: kinds ?? null, sessions: watch.ids.length }, frame.id)
+    watch.answer = () => {
+      watch.answer = undefined
+      this.#control('protocol.watching', { kinds: kinds ?? null, sessions: ids.length }, frame.id)
+    }
+    if (watch.waiting.size === 0) watch.answer()
   }
 
   #sourceOf(frame: ClientFrame): SocketSource {
@@ -291,13 +358,22 @@ export class SocketSession implements Connection {
   #send(source: SocketSource, delivery: Delivery): boolean {
     if (this.#closed) return false
     if (delivery.type === 'events') return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
-    if (delivery.type === 'control') return this.#writeControl(delivery.message)
+    if (delivery.type === 'control') return this.#sendControl(source, delivery.message)
     this.#sources.delete(source.attachment.sessionId)
+    this.#greeted(source)
     // A drain says goodbye by itself.
     if (delivery.error.code === 'draining' && this.#host.isDraining) return true
     this.#writeControl({ type: 'protocol.error', header: { session_id: source.attachment.sessionId }, payload: delivery.error.body() })
     if (source.fromUrl) this.#refuse(delivery.error)
     return true
+  }
+
+  /** An attachment's first message is its hello, which answers whoever asked for it. */
+  #sendControl(source: SocketSource, message: Control): boolean {
+    if (source.greeted) return this.#writeControl(message)
+    const isOpen = this.#writeControl(source.replyTo === undefined ? message : { ...message, header: { ...message.header, reply_to: source.replyTo } })
+    this.#greeted(source)
+    return isOpen
   }
 
   #fail(thrown: unknown, frame: ClientFrame | undefined, sessionId = frame?.sessionId): void {
@@ -331,20 +407,23 @@ export class SocketSession implements Connection {
     if (this.#closed) return
     say()
     this.#onClose()
-    this.#host.clock.after(CLOSE_MS, () => this.#socket.terminate())
+    // Paused, it would not hear the peer's close.
+    this.#socket.resume()
+    this.#stopCut = this.#host.clock.after(CLOSE_MS, () => this.#socket.terminate())
   }
 
   #onClose(): void {
     if (this.#closed) return
     this.#closed = true
     this.#stopAuthTimer?.()
-    this.#stopWatching?.()
+    this.#watching?.stop()
     this.#pump.close()
     this.#sources.clear()
     for (const release of this.#releases.splice(0)) release()
-    this.#host.connections.delete(this)
   }
 }
+
+const authNeeded = (): HoldfastError => new HoldfastError('unauthorized', 'The first message must be protocol.auth, with a token.')
 
 const sessionOf = (frame: ClientFrame): string => {
   if (frame.sessionId === undefined) throw new HoldfastError('invalid_request', 'header.session_id is missing.', { field: 'header.session_id' })

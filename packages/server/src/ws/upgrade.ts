@@ -4,13 +4,13 @@ import type { Socket } from 'node:net'
 import { errorFrom, HoldfastError } from '@holdfast/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { CompatSessionsSocket } from '../compat/sessions.ts'
-import { arrivalFrom } from '../http/arrival.ts'
+import { arrivalFrom, checkParameters, urlFromRequest } from '../http/arrival.ts'
+import { sendErrorAndClose } from '../http/send-error.ts'
 import type { Admission, Host } from '../host.ts'
 import { attachOptionsFromQuery, cursorFromQuery } from '../query.ts'
 import { closeWith } from './close.ts'
 import { SocketSession, type SocketOptions } from './socket.ts'
-
-const SUBPROTOCOLS = ['holdfast.v1+json', 'holdfast.v1+binary'] as const
+import { SUBPROTOCOLS } from './subprotocols.ts'
 
 export interface Upgrades {
   /** Takes an upgrade; a path with no socket behind it is accepted and closed with 4404. */
@@ -27,17 +27,29 @@ export function createUpgrades(host: Host): Upgrades {
     // An unknown subprotocol is accepted under its first name, and closed with the list.
     handleProtocols: protocols => SUBPROTOCOLS.find(name => protocols.has(name)) ?? protocols.values().next().value ?? false,
   })
+  // What is no handshake of WebSocket is answered by HTTP, with a body of the error table.
+  server.on('wsClientError', (cause, socket) => {
+    host.countRefusal('invalid_request')
+    sendErrorAndClose(socket, new HoldfastError('invalid_request', `This is no WebSocket handshake: ${cause.message}.`, {}, { cause }))
+  })
   return {
     handle(request, socket, head) {
-      const url = new URL(request.url ?? '/', 'http://localhost')
+      // Node takes its own listener away before an upgrade: a reset would end the process.
+      socket.on('error', () => undefined)
+      let url = new URL('http://localhost/')
       let admission: Admission | undefined
       let refusal: HoldfastError | undefined
       try {
+        url = urlFromRequest(request)
         admission = host.admit(arrivalFrom(request, url, 'socket'))
+        checkParameters(url.searchParams)
       } catch (thrown) {
         refusal = errorFrom(thrown)
       }
-      if (refusal?.code === 'origin_rejected') return refusePlain(socket, refusal)
+      if (refusal?.code === 'origin_rejected') {
+        host.countRefusal(refusal.code)
+        return sendErrorAndClose(socket, refusal)
+      }
       server.handleUpgrade(request, socket, head, webSocket => {
         webSocket.on('error', () => undefined)
         try {
@@ -81,11 +93,4 @@ function socketOptions(host: Host, admission: Admission, request: IncomingMessag
 function checkSubprotocol(name: string): void {
   if (name === '' || (SUBPROTOCOLS as readonly string[]).includes(name)) return
   throw new HoldfastError('unsupported_version', `Spoken here: ${SUBPROTOCOLS.join(', ')}.`, { supported: SUBPROTOCOLS })
-}
-
-function refusePlain(socket: Duplex, error: HoldfastError): void {
-  const body = JSON.stringify({ error: error.body() })
-  socket.end(
-    `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
 }

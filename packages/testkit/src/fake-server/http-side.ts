@@ -143,14 +143,23 @@ export function createHttpSide(ports: Ports): HttpSide {
   const post = (session: FakeSession, body: string, response: ServerResponse): void => {
     const parsed = JSON.parse(body) as Record<string, unknown> | Record<string, unknown>[]
     const items = Array.isArray(parsed) ? parsed : [parsed]
-    const results = items.map(item => ({ id: item['id'] as string, ...(log.input(session.id, 'producer', item['id'] as string, 'run.message', item) as object) })) as {
+    const results = items.map(item => ({
+      id: item['id'] as string,
+      ...(log.input(session.id, 'producer', item['id'] as string, 'run.message', item) as object),
+    })) as {
       id: string
       seq: number
       duplicate: boolean
     }[]
     if (faults.loseAck()) return void response.destroy()
     const seqs = results.map(result => result.seq)
-    answer(response, 201, { ok: true, first_seq: Math.min(...seqs), last_seq: Math.max(...seqs), duplicate: results.every(result => result.duplicate), results })
+    answer(response, 201, {
+      ok: true,
+      first_seq: Math.min(...seqs),
+      last_seq: Math.max(...seqs),
+      duplicate: results.every(result => result.duplicate),
+      results,
+    })
   }
 
   const input = (session: FakeSession, body: string, response: ServerResponse): void => {

@@ -111,7 +111,12 @@ export function createSocketSide(ports: Ports): SocketSide {
           flush,
           kill,
         },
-        { reconnected: cursor !== undefined, heartbeatMs: ports.heartbeatMs, ...(replyTo === undefined ? {} : { replyTo }), ...(windowBytes ? { windowBytes } : {}) },
+        {
+          reconnected: cursor !== undefined,
+          heartbeatMs: ports.heartbeatMs,
+          ...(replyTo === undefined ? {} : { replyTo }),
+          ...(windowBytes ? { windowBytes } : {}),
+        },
       )
       readers.set(sessionId, reader)
       reader.pump()
@@ -191,7 +196,10 @@ export function createSocketSide(ports: Ports): SocketSide {
   return {
     upgrade: (request, socket, head) => {
       upgrades++
-      if (faults.refuseUpgrades) return socket.destroy() as unknown as void
+      if (faults.refuseUpgrades) {
+        socket.destroy()
+        return
+      }
       const url = new URL(request.url ?? '/', 'http://fake')
       server.handleUpgrade(request, socket, head, ws => {
         if (ws.protocol !== '' && !PROTOCOLS.includes(ws.protocol)) return ws.close(4426)
