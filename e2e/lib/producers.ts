@@ -20,6 +20,8 @@ export interface ProducerOptions {
   /** The n-th item's fields besides its id. */
   readonly item: (n: number) => Record<string, unknown>
   readonly maxBatch: number
+  /** A batch's JSON; one item always fits. The default is what a WebSocket message may have. */
+  readonly maxBatchBytes?: number
   /** Stops by itself after so many. */
   readonly total?: number
 }
@@ -31,6 +33,8 @@ interface Result {
 }
 
 const RETRY_MS = 15
+/** 256 KiB for a message, less its envelope. */
+const MAX_MESSAGE_BYTES = 255 * 1024
 
 /** A producer that retries every batch until it is acked, and often sends it twice although it was. */
 export function startProducer(options: ProducerOptions): Producer {
@@ -42,12 +46,19 @@ export function startProducer(options: ProducerOptions): Producer {
   const running = (async () => {
     while (!stopped && sent < (options.total ?? Number.POSITIVE_INFINITY)) {
       const size = Math.min(1 + random.int(options.maxBatch), (options.total ?? Number.POSITIVE_INFINITY) - sent)
-      const items = Array.from({ length: size }, (_, index) => ({ ...options.item(sent + index), id: `${name}-${sent + index}` }))
-      sent += size
+      const items = fitting(Array.from({ length: size }, (_, index) => ({ ...options.item(sent + index), id: `${name}-${sent + index}` })))
+      sent += items.length
       await deliver(items)
       if (random.chance(0.05)) await deliver(items)
     }
   })()
+
+  function fitting<T>(items: readonly T[]): readonly T[] {
+    const left = options.maxBatchBytes ?? MAX_MESSAGE_BYTES
+    let bytes = 0
+    const end = items.findIndex((item, index) => (bytes += Buffer.byteLength(JSON.stringify(item)) + 1) > left && index > 0)
+    return end < 0 ? items : items.slice(0, end)
+  }
 
   async function deliver(items: readonly { readonly id: string }[]): Promise<void> {
     for (;;) {

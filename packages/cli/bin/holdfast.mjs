@@ -18,7 +18,8 @@ const atLeast = (version, wanted) => {
 
 // SQLite before 3.51.3 can corrupt a database that is written while it is checkpointed; Node 24.21 brings a good one.
 const nodeIsFine =
-  atLeast(process.versions.node, [24, 21]) || (atLeast(process.versions.node, [22, 13]) && process.versions.sqlite !== undefined && atLeast(process.versions.sqlite, [3, 51, 3]))
+  atLeast(process.versions.node, [24, 21]) ||
+  (atLeast(process.versions.node, [22, 13]) && process.versions.sqlite !== undefined && atLeast(process.versions.sqlite, [3, 51, 3]))
 
 const built = path => existsSync(fileURLToPath(new URL(path, import.meta.url)))
 
@@ -46,4 +47,6 @@ if (isHookCall) {
 } else {
   const { main } = await import('../dist/main.js')
   process.exitCode = await main(args)
+  // A server whose disk failed leaves a thread and sockets behind that nobody ends any more, and would stay for ever.
+  if (args[0] === 'serve') process.exit()
 }

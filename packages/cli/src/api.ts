@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type ErrorBody, HoldfastError, isErrorCode, parseLossless } from '@holdfast/protocol'
+import { type ErrorBody, HoldfastError, isErrorCode, parseLossless } from '@holdfast/protocol/wire'
 import { DEFAULT_URL, dataFolder, tokenFile } from './places.ts'
 
 /** Nothing answered at the address; `cause` has the network's own error. */

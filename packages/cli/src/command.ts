@@ -12,7 +12,10 @@ export interface ClientOptions {
 
 /** A command whose help ends with examples, since that is where people look first. */
 export function command(name: string, summary: string, examples: readonly string[], details = ''): Command {
-  const made = new Command(name).description(details === '' ? summary : `${summary}\n\n${details.replaceAll('\n', ' ')}`).summary(summary).showHelpAfterError(`(see: holdfast ${name.split(' ')[0]} --help)`)
+  const made = new Command(name)
+    .description(details === '' ? summary : `${summary}\n\n${details.replaceAll('\n', ' ')}`)
+    .summary(summary)
+    .showHelpAfterError(`(see: holdfast ${name.split(' ')[0]} --help)`)
   return examples.length === 0 ? made : made.addHelpText('after', `\nExamples:\n${examples.map(example => `  ${example}`).join('\n')}`)
 }
 

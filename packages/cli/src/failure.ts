@@ -35,7 +35,13 @@ export function failureFrom(thrown: unknown): Failure {
   if (thrown instanceof ExitError) return { exitCode: thrown.exitCode }
   if (thrown instanceof UsageError) return { exitCode: EXIT.usage, message: thrown.message, code: 'usage' }
   if (thrown instanceof UnreachableError) return { exitCode: EXIT.failed, message: unreachable(thrown), hint: startHint(thrown.url), code: 'unreachable' }
-  if (thrown instanceof StrangeAnswerError) return { exitCode: EXIT.failed, message: thrown.message, hint: 'Is something else listening there? Give the right address with --url or HOLDFAST_URL.', code: 'strange_answer' }
+  if (thrown instanceof StrangeAnswerError)
+    return {
+      exitCode: EXIT.failed,
+      message: thrown.message,
+      hint: 'Is something else listening there? Give the right address with --url or HOLDFAST_URL.',
+      code: 'strange_answer',
+    }
   if (thrown instanceof HoldfastError) {
     const hint = HINTS[thrown.code]
     return { exitCode: EXIT.failed, message: thrown.message, code: thrown.code, details: thrown.details, ...(hint ? { hint } : {}) }

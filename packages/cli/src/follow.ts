@@ -1,4 +1,3 @@
-import type { Client } from '@holdfast/client'
 import type { Event, Gap } from '@holdfast/protocol'
 import { type Api, sessionPath } from './api.ts'
 
@@ -7,23 +6,34 @@ export type Step =
   | { readonly type: 'event'; readonly event: Event }
   /** Something about the log itself, which stays true. */
   | { readonly type: 'notice'; readonly text: string }
-  /** How the connection stands; an empty text when all is well. */
+  /** How the connection stands. */
   | { readonly type: 'status'; readonly text: string }
 
 const gapText = (gap: Gap): string => `events ${gap.from_seq} to ${gap.to_seq} ${gap.reason === 'trimmed' ? 'are no longer kept' : 'were skipped'}`
 const RESET_TEXT = 'the server has another history than before (a restored backup?); from its start:'
 
+/** A person watches, and ends it with Ctrl-C: it never gives up by itself. */
+const PATIENT = { maxTries: Number.MAX_SAFE_INTEGER, capMs: 5000 }
+
 /** Every event after a cursor, then live until `signal`; reconnects by itself, for ever, and resumes where it was. */
-export async function* followSession(client: Client, id: string, cursor: string | number, signal: AbortSignal): AsyncGenerator<Step> {
+export async function* followSession(api: Api, id: string, cursor: string | number, signal: AbortSignal): AsyncGenerator<Step> {
+  const { createClient } = await import('@holdfast/client')
+  const client = createClient({ url: api.url, ...(api.token === undefined ? {} : { token: api.token }), store: null, policy: PATIENT })
   const statuses: Step[] = []
   let wake: () => void = () => undefined
+  let isLost = false
   const deliveries = client.deliveries(id, {
     cursor,
     signal,
     persist: false,
     onStatus: state => {
-      if (state.phase === 'waiting') statuses.push({ type: 'status', text: `Connection lost; trying again in ${Math.max(1, Math.round((state.retryInMs ?? 0) / 1000))} s (try ${state.tries})…` })
-      else if (state.phase === 'live' && statuses.length > 0) statuses.push({ type: 'status', text: 'Connected again.' }, { type: 'status', text: '' })
+      if (state.phase === 'waiting')
+        statuses.push({
+          type: 'status',
+          text: `Connection lost; trying again in ${Math.max(1, Math.round((state.retryInMs ?? 0) / 1000))} s (try ${state.tries})…`,
+        })
+      else if (state.phase === 'live' && isLost) statuses.push({ type: 'status', text: 'Connected again.' })
+      isLost = state.phase === 'waiting' || (isLost && state.phase !== 'live')
       wake()
     },
   })

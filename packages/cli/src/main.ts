@@ -60,7 +60,11 @@ export function createProgram(io: Io): Command {
 
 /** Lets nothing exit or print behind our back, in every command below too. */
 function configure(command: Command, io: Io): void {
-  command.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.err, ...(io.columns ? { getOutHelpWidth: () => Math.min(io.columns ?? 80, 100) } : { getOutHelpWidth: () => 100 }) })
+  command.exitOverride().configureOutput({
+    writeOut: io.out,
+    writeErr: io.err,
+    ...(io.columns ? { getOutHelpWidth: () => Math.min(io.columns ?? 80, 100) } : { getOutHelpWidth: () => 100 }),
+  })
   for (const child of command.commands) configure(child, io)
 }
 
@@ -78,7 +82,8 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
   } catch (thrown) {
     if (io.signal.aborted && (thrown as { name?: string }).name === 'AbortError') return 0
     const { exitCode, message, hint, code, details } = failureFrom(thrown)
-    if (message !== undefined && args.includes('--json')) io.err(jsonLine({ error: { code: code ?? 'failed', message, ...(details ? { details } : {}), ...(hint ? { hint } : {}) } }))
+    if (message !== undefined && args.includes('--json'))
+      io.err(jsonLine({ error: { code: code ?? 'failed', message, ...(details ? { details } : {}), ...(hint ? { hint } : {}) } }))
     else if (message !== undefined) io.err(`holdfast: ${message}\n${hint ? `  ${hint}\n` : ''}`)
     if (io.env.HOLDFAST_DEBUG && thrown instanceof Error) io.err(`${thrown.stack}\n`)
     return exitCode

@@ -6,7 +6,8 @@ export type Style = Parameters<typeof styleText>[0]
 /** Colours where a person looks at a terminal and did not say NO_COLOR. */
 export type Paint = (style: Style, text: string) => string
 
-export const paintFor = (io: Io): Paint => (io.isTerminal && !io.env.NO_COLOR ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text)
+export const paintFor = (io: Io): Paint =>
+  io.isTerminal && !io.env.NO_COLOR ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text
 
 /** A column of a table; the last one takes what is left of the line. */
 export interface Column<Row> {
@@ -21,10 +22,17 @@ export interface Column<Row> {
 const widthOf = (text: string): number => stripVTControlCharacters(text).length
 
 /** Text for one line of a terminal: control characters from elsewhere can't move the cursor or colour anything. */
-export const oneLine = (text: string): string => stripVTControlCharacters(text).replace(/\s+/g, ' ').replace(/\p{Cc}/gu, '').trim()
+export const oneLine = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/\s+/g, ' ')
+    .replace(/\p{Cc}/gu, '')
+    .trim()
 
 /** The same for several lines. */
-export const plainText = (text: string): string => stripVTControlCharacters(text).replace(/\r\n?/g, '\n').replace(/(?![\n\t])\p{Cc}/gu, '')
+export const plainText = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/\r\n?/g, '\n')
+    .replace(/(?![\n\t])\p{Cc}/gu, '')
 
 export function cutTo(text: string, width: number): string {
   return widthOf(text) <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`

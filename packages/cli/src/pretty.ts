@@ -20,7 +20,7 @@ const ROLE_STYLES: Readonly<Record<string, Style>> = { user: 'cyan', assistant: 
 /** One event as a person reads it: its time, who or what, the first lines of its text. */
 export function prettyEvent(event: Event, paint: Paint, columns = 100): string {
   const { label, style, text } = shownOf(event)
-  const time = localTime(event.header.timestamp)
+  const time = localTime(ownTime(event))
   const name = oneLine(label).padEnd(9)
   const indent = ' '.repeat(time.length + 2 + name.length + 2)
   const lines = plainText(text).trimEnd().split('\n')
@@ -41,7 +41,11 @@ function shownOf(event: Event): Shown {
       return { label: '→ tool', style: 'yellow', text: `${toolName(fields)}  ${toolInput(fields.tool_input ?? fields.input ?? fields.args)}` }
     case 'run.post_tool':
     case 'chat.tool_result':
-      return { label: fields.is_error ? '✗ tool' : '← tool', style: fields.is_error ? 'red' : 'dim', text: `${toolName(fields)}  ${toolOutput(fields.tool_response ?? fields.output ?? fields.result ?? fields.content)}` }
+      return {
+        label: fields.is_error ? '✗ tool' : '← tool',
+        style: fields.is_error ? 'red' : 'dim',
+        text: `${toolName(fields)}  ${toolOutput(fields.tool_response ?? fields.output ?? fields.result ?? fields.content)}`,
+      }
     case 'run.session_start':
       return { label: 'start', style: 'bold', text: [textField(fields.source), textField(fields.cwd ?? fields.project_dir)].filter(Boolean).join(' in ') }
     case 'run.session_stop':
@@ -50,10 +54,18 @@ function shownOf(event: Event): Shown {
       return { label: 'idle', style: 'dim', text: textField(fields.reason) }
     case 'run.notification':
       return { label: 'waiting', style: 'yellow', text: textField(fields.message) }
+    case 'run.subagent_stop':
+      return { label: 'subagent', style: 'magenta', text: [textField(fields.agent_type), textField(fields.last_assistant_message)].filter(Boolean).join('  ') }
+    case 'run.subagent_message':
+      return { ...message(fields), label: 'subagent', style: 'magenta' }
     case 'chat.thinking':
       return { label: 'thinking', style: 'dim', text: textField(fields.text) }
     case 'terminal.started':
-      return { label: 'started', style: 'bold', text: `${textField(fields.command)} (pid ${textField(fields.pid)}, ${textField(fields.cols)}×${textField(fields.rows)})` }
+      return {
+        label: 'started',
+        style: 'bold',
+        text: `${textField(fields.command)} (pid ${textField(fields.pid)}, ${textField(fields.cols)}×${textField(fields.rows)})`,
+      }
     case 'terminal.exited':
       return stop(fields)
     case 'session.warning':
@@ -71,7 +83,9 @@ function shownOf(event: Event): Shown {
 function message(fields: Fields): Shown {
   const role = textField(fields.role) || 'message'
   const blocks = Array.isArray(fields.content) ? fields.content.map(fieldsOf) : []
-  const others = blocks.filter(block => block.type !== 'text' && block.type !== undefined).map(block => (block.type === 'tool_use' ? `[calls ${textField(block.name)}]` : `[${textField(block.type)}]`))
+  const others = blocks
+    .filter(block => block.type !== 'text' && block.type !== undefined)
+    .map(block => (block.type === 'tool_use' ? `[calls ${textField(block.name)}]` : `[${textField(block.type)}]`))
   const text = [messageText(fields) ?? (typeof fields.content === 'string' ? fields.content : ''), others.join(' ')].filter(Boolean).join('\n')
   return { label: role, style: ROLE_STYLES[role] ?? 'bold', text }
 }
@@ -102,7 +116,11 @@ function stop(fields: Fields): Shown {
 
 function sessionChange(what: string, session: Fields): Shown {
   const name = session.session_name ? `  ${textField(session.session_name)}` : ''
-  return { label: what === 'session.created' ? 'created' : 'updated', style: what === 'session.created' ? 'green' : 'cyan', text: `${textField(session.session_id)}${name}  ${textField(session.kind)}, ${textField(session.state)}` }
+  return {
+    label: what === 'session.created' ? 'created' : 'updated',
+    style: what === 'session.created' ? 'green' : 'cyan',
+    text: `${textField(session.session_id)}${name}  ${textField(session.kind)}, ${textField(session.state)}`,
+  }
 }
 
 /** What an event of an unknown type holds, its own name left out. */
@@ -111,10 +129,18 @@ function restOf(fields: Fields): string {
   return typeof said === 'string' ? said : Object.keys(rest).length === 0 ? '' : cutTo(JSON.stringify(rest), 400)
 }
 
+/** When it happened: a reporter that was cut off tells later, and says when it was. */
+function ownTime(event: Event): string {
+  const { timestamp } = fieldsOf(event.payload)
+  return typeof timestamp === 'string' && event.type.startsWith('run.') && !Number.isNaN(Date.parse(timestamp)) ? timestamp : event.header.timestamp
+}
+
 /** The reader's own time of day, to the second. */
 function localTime(iso: string): string {
   const date = new Date(iso)
-  return Number.isNaN(date.getTime()) ? '--:--:--' : [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0')).join(':')
+  return Number.isNaN(date.getTime())
+    ? '--:--:--'
+    : [date.getHours(), date.getMinutes(), date.getSeconds()].map(part => String(part).padStart(2, '0')).join(':')
 }
 
 /** Text that goes on from event to event: a model's tokens, a terminal's output; undefined for all else. */

@@ -67,7 +67,8 @@ export async function startEngineServer(): Promise<EngineServer> {
       return [created ? 201 : 200, { ok: true, session }]
     }
     if (action === undefined && method === 'PATCH') return [200, { session: await engine.patchSession(admin, id, json() as object) }]
-    if (id === '') return [200, await engine.listSessions(admin, { ...Object.fromEntries(url.searchParams), limit: Number(url.searchParams.get('limit') ?? 100) })]
+    if (id === '')
+      return [200, await engine.listSessions(admin, { ...Object.fromEntries(url.searchParams), limit: Number(url.searchParams.get('limit') ?? 100) })]
     if (action === undefined && method === 'GET') return [200, { session: await engine.getSession(admin, id) }]
     if (action === undefined && method === 'DELETE') return [200, { ok: (await engine.deleteSession(admin, id, 'keep')) === undefined }]
     if (action === 'status') return [200, await engine.status(admin, id)]
@@ -75,7 +76,14 @@ export async function startEngineServer(): Promise<EngineServer> {
     if (action === 'resume') return [200, { resumed: true, ...(await engine.resume(admin, id)) }]
     if (action === 'end') return [200, { session: await engine.endSession(admin, id) }]
     if (action === 'blobs') {
-      const stored = await engine.putBlob(admin, id, name, (async function* () { yield new Uint8Array(body) })())
+      const stored = await engine.putBlob(
+        admin,
+        id,
+        name,
+        (async function* () {
+          yield new Uint8Array(body)
+        })(),
+      )
       return [stored === 'stored' ? 201 : 200, { ok: true }]
     }
     if (action === 'events' && method === 'POST') {
@@ -87,7 +95,10 @@ export async function startEngineServer(): Promise<EngineServer> {
       const after = Number(url.searchParams.get('after') ?? 0)
       const events = (await result.events(id)).filter(event => event.header.seq > after)
       const last = events.at(-1)?.header.seq ?? after
-      return [200, { events, epoch: engine.epoch, head_seq: last, floor_seq: 0, next_after: last, next_cursor: `${engine.epoch}.${last}`, has_more: false, resume: 'ok' }]
+      return [
+        200,
+        { events, epoch: engine.epoch, head_seq: last, floor_seq: 0, next_after: last, next_cursor: `${engine.epoch}.${last}`, has_more: false, resume: 'ok' },
+      ]
     }
     throw new HoldfastError('not_found', 'No such route.')
   }

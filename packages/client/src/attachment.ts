@@ -5,7 +5,7 @@ import type { Connection, ConnectionUser } from './connection.ts'
 import type { ConnectionPolicy } from './connection-state.ts'
 import { createCreditMeter } from './credit.ts'
 import type { CursorKeeper } from './cursor-keeper.ts'
-import { type Apply, createDeliveryQueue } from './delivery-queue.ts'
+import { type Applied, type Apply, createDeliveryQueue } from './delivery-queue.ts'
 import { type ClientError, type Failure, failureFromBody, TransportError, transportFailure } from './failure.ts'
 import { encodeMessage, type Message } from './message.ts'
 import type { Clock, Random } from './ports.ts'
@@ -91,7 +91,7 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
   const meter = options.windowBytes === undefined || options.manualCredit ? undefined : createCreditMeter(clock, options.windowBytes, seq => sendCredit(seq))
   const queue = createDeliveryQueue(
     options.apply,
-    (delivery, empty) => afterApplied(delivery, empty),
+    (delivery, how) => afterApplied(delivery, how),
     thrown => {
       const error = thrown instanceof TransportError ? thrown : transportFailure('handler', 'The handler of an event threw.', {}, thrown).error
       fail({ error, retryable: false })
@@ -135,21 +135,22 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
     connection?.channel?.send?.(encodeMessage('protocol.credit', { id: random.id(), session_id: sessionId }, { seq }))
   }
 
-  const afterApplied = (delivery: Delivery, empty: boolean): void => {
+  const afterApplied = (delivery: Delivery, how: Applied): void => {
     if (delivery.type === 'hello') shown = 'replaying'
     else if (delivery.type === 'reset') shownSeq = delivery.seq
-    else if (delivery.type === 'event') settle(delivery.event.header.seq, delivery.cursor.slice(0, delivery.cursor.indexOf('.')), empty, delivery.size)
-    else if (delivery.type === 'snapshot' || delivery.type === 'caught_up') settle(delivery.seq, hello?.epoch, empty, 0)
+    else if (delivery.type === 'event') settle(delivery.event.header.seq, delivery.cursor.slice(0, delivery.cursor.indexOf('.')), how, delivery.size)
+    else if (delivery.type === 'snapshot' || delivery.type === 'caught_up') settle(delivery.seq, hello?.epoch, how, 0)
     if (delivery.type === 'caught_up') shown = 'live'
     if (delivery.type === 'hello' || delivery.type === 'caught_up') show()
   }
 
   /** The application's state now stands for everything up to `seq`: only now may the cursor be kept. */
-  const settle = (seq: number, epoch: string | undefined, empty: boolean, size: number): void => {
+  const settle = (seq: number, epoch: string | undefined, { empty, waited }: Applied, size: number): void => {
     applied = { epoch, seq }
     shownSeq = seq
     meter?.applied(seq, size, empty)
-    if (!options.keeper || (!empty && ++unsaved < 64)) return
+    // A run of handlers that are done at once is one turn: nothing can come between them.
+    if (!options.keeper || (!empty && !waited && ++unsaved < 64)) return
     unsaved = 0
     options.keeper.save(cursorOfPlace(applied) as string)
   }

@@ -1,12 +1,12 @@
 import type { Event } from '@holdfast/protocol'
-import { DEFAULT_LIMITS, HoldfastError, isId, parseCursor } from '@holdfast/protocol/wire'
+import { HoldfastError, isId, parseCursor } from '@holdfast/protocol/wire'
 import { clientIdOfStore, clientIdOfTab } from './client-id.ts'
 import { systemClock } from './clock.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { type ConnectionPolicy, DEFAULT_POLICY, type ConnectionState } from './connection-state.ts'
 import { type AttachOptions, type Attachment, applyFromHandlers, deliveriesOf, eventsOf, type Handlers, type ReadOptions } from './handle.ts'
 import { openAttachment } from './open-attachment.ts'
-import { createOutbox, type Outbox } from './outbox.ts'
+import { createOutbox, type Outbox, type OutboxLimits } from './outbox.ts'
 import type { Clock, FetchLike, KeyValueStore, Random, Signals, TokenSource, WebSocketConstructor } from './ports.ts'
 import { createProducer, type Producer, type ProducerOptions } from './producer.ts'
 import { systemRandom } from './random.ts'
@@ -107,14 +107,14 @@ export function createClient(options: ClientOptions): Client {
     return made
   }
 
-  const shareOutbox = (id: string, sessionId: string, limitBytes: () => number) => {
+  const shareOutbox = (id: string, sessionId: string, limits: () => OutboxLimits) => {
     let shared = outboxes.get(sessionId)
     if (!shared) {
       const listeners = new Set<() => void>()
       const onChange = (): void => {
         for (const listener of listeners) listener()
       }
-      shared = { outbox: createOutbox({ clock, random, policy, store, key: outboxKey(id, sessionId), limitBytes, onChange }), users: 0, listeners }
+      shared = { outbox: createOutbox({ clock, random, policy, store, key: outboxKey(id, sessionId), limits, onChange }), users: 0, listeners }
       outboxes.set(sessionId, shared)
     }
     const mine = shared
@@ -137,7 +137,7 @@ export function createClient(options: ClientOptions): Client {
     if (read.cursor !== undefined && !parseCursor(read.cursor))
       throw new HoldfastError('invalid_cursor', 'The cursor must be <epoch>.<seq> or <seq>.', { cursor: read.cursor })
     const handle = openAttachment(
-      { clock, random, policy, store, clientId, place, shareOutbox, input: sessions.input, limitBytes: DEFAULT_LIMITS.input_bytes },
+      { clock, random, policy, store, clientId, place, shareOutbox, input: sessions.input },
       sessionId,
       read,
       apply,

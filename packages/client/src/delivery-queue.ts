@@ -13,8 +13,14 @@ export interface DeliveryQueue {
   clear(): void
 }
 
+/** Which place a delivery had: nothing waits behind it (`empty`), or its handler took turns of its own (`waited`), in which a page may have gone. */
+export interface Applied {
+  readonly empty: boolean
+  readonly waited: boolean
+}
+
 /** Applies deliveries strictly one after the other; `applied` is called after each, `failed` when one threw, and then nothing more. */
-export function createDeliveryQueue(apply: Apply, applied: (delivery: Delivery, empty: boolean) => void, failed: (thrown: unknown) => void): DeliveryQueue {
+export function createDeliveryQueue(apply: Apply, applied: (delivery: Delivery, how: Applied) => void, failed: (thrown: unknown) => void): DeliveryQueue {
   let queue: Delivery[] = []
   let at = 0
   let running = false
@@ -45,7 +51,7 @@ export function createDeliveryQueue(apply: Apply, applied: (delivery: Delivery, 
           queue = queue.slice(at)
           at = 0
         }
-        applied(delivery, queue.length === 0)
+        applied(delivery, { empty: queue.length === 0, waited: work !== undefined })
         release()
       }
       running = false

@@ -17,6 +17,8 @@ export type TransportReason =
   | 'handler'
   /** A gap, reset or snapshot came and nobody took it. */
   | 'discontinuity'
+  /** Kept for longer than the server knows ids: sending it now might double it. */
+  | 'expired'
   /** The caller closed it. */
   | 'closed'
 
@@ -50,9 +52,11 @@ const isRecord = (value: unknown): value is Record<string, unknown> => value !==
 
 const retryInMs = (ms: unknown): { retryInMs?: number } => (typeof ms === 'number' && ms >= 0 && Number.isFinite(ms) ? { retryInMs: ms } : {})
 
+const FINAL: ReadonlySet<TransportReason> = new Set(['handler', 'discontinuity', 'expired', 'closed'])
+
 export const transportFailure = (reason: TransportReason, message: string, details?: Readonly<Record<string, unknown>>, cause?: unknown): Failure => ({
   error: new TransportError(reason, message, details, cause === undefined ? undefined : { cause }),
-  retryable: reason !== 'handler' && reason !== 'closed' && reason !== 'discontinuity',
+  retryable: !FINAL.has(reason),
 })
 
 /** Reads the contract's error object; a code that this version doesn't know is judged by its own `retryable`. */

@@ -59,6 +59,8 @@ export interface Attachment {
   readonly pending: readonly PendingInput[]
   /** Sends an input; resolves when it is on the server's disk, rejects only when it was refused for good or the handle closed. */
   send(type: AnyInputType, payload: unknown, options?: { readonly id?: string }): Promise<Ack>
+  /** Takes a pending input back, an expired one for example; false where it is on its way or not there. */
+  discard(inputId: string): boolean
   /** Everything up to `seq` (default: all that was applied) has been dealt with. */
   credit(seq?: number): void
   /** Calls back with every new state, and when `pending` changes; for `useSyncExternalStore`. */

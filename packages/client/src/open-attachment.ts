@@ -1,4 +1,4 @@
-import { FEED_ID, parseCursor } from '@holdfast/protocol/wire'
+import { DEFAULT_LIMITS, FEED_ID, parseCursor } from '@holdfast/protocol/wire'
 import { type AttachmentCore, type AttachmentState, createAttachment } from './attachment.ts'
 import type { Connection } from './connection.ts'
 import type { ConnectionPolicy } from './connection-state.ts'
@@ -6,7 +6,7 @@ import { createCursorKeeper } from './cursor-keeper.ts'
 import type { Apply } from './delivery-queue.ts'
 import { TransportError } from './failure.ts'
 import type { Attachment, ReadOptions } from './handle.ts'
-import type { Ack, Carrier, Outbox, PendingInput } from './outbox.ts'
+import type { Ack, Carrier, Outbox, OutboxLimits, PendingInput } from './outbox.ts'
 import type { Clock, KeyValueStore, Random } from './ports.ts'
 import type { SessionCalls } from './rest.ts'
 import { cursorKey } from './stores.ts'
@@ -17,13 +17,12 @@ export interface AttachmentPorts {
   readonly random: Random
   readonly policy: ConnectionPolicy
   readonly store: KeyValueStore | undefined
-  readonly limitBytes: number
   readonly clientId: () => Promise<string>
   readonly place: (clientId: string, sessionId: string) => Connection
   readonly shareOutbox: (
     clientId: string,
     sessionId: string,
-    limitBytes: () => number,
+    limits: () => OutboxLimits,
   ) => { readonly outbox: Outbox; readonly listen: (listener: () => void) => () => void; readonly release: () => void }
   readonly input: SessionCalls['input']
 }
@@ -81,7 +80,7 @@ export function openAttachment(ports: AttachmentPorts, sessionId: string, option
       policy: ports.policy,
       place: wanted => ports.place(clientId, wanted),
     })
-    const shared = ports.shareOutbox(clientId, sessionId, () => state.hello?.limits['input_bytes'] ?? ports.limitBytes)
+    const shared = ports.shareOutbox(clientId, sessionId, () => ({ ...DEFAULT_LIMITS, ...state.hello?.limits }))
     const unlisten = shared.listen(notify)
     const remove = shared.outbox.addCarrier(createCarrier(core, clientId, ports.input))
     started = {
@@ -138,6 +137,14 @@ export function openAttachment(ports: AttachmentPorts, sessionId: string, option
       if (sessionId === FEED_ID) return Promise.reject(new TransportError('closed', 'A feed takes no input.'))
       if (started) return started.outbox.send(type, payload, id)
       return new Promise<Ack>((resolve, reject) => early.push({ type, payload, id, resolve, reject }))
+    },
+    discard: inputId => {
+      if (started) return started.outbox.discard(inputId)
+      const found = early.find(input => input.id === inputId)
+      if (!found) return false
+      early = early.filter(input => input !== found)
+      found.reject(new TransportError('closed', 'The input was discarded.', { id: inputId }))
+      return true
     },
     credit: seq => started?.core.credit(seq),
     subscribe: listener => {

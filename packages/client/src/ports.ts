@@ -2,6 +2,8 @@
 export interface Clock {
   /** Monotonic, in ms; its zero means nothing. */
   nowMs(): number
+  /** Since 1970, in ms, for what outlives the program; without it nothing kept is ever too old. */
+  wallMs?(): number
   /** Calls back once after `ms`; the answer cancels it. */
   after(ms: number, callback: () => void): () => void
 }

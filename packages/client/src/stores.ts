@@ -1,3 +1,4 @@
+import { systemClock } from './clock.ts'
 import type { KeyValueStore } from './ports.ts'
 
 /** The part of Web Storage that is used. */
@@ -5,6 +6,8 @@ export interface WebStorage {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
   removeItem(key: string): void
+  readonly length?: number
+  key?(index: number): string | null
 }
 
 /** A store that ends with the process. */
@@ -21,8 +24,17 @@ export function createMemoryStore(): KeyValueStore {
   }
 }
 
-/** `localStorage` as a store. A full or forbidden storage keeps nothing: a reload then replays more, and loses nothing. */
-export function createWebStore(storage: WebStorage): KeyValueStore {
+/** What a tab leaves behind when it is closed for good: nobody asks for it again. */
+const LEFT_BEHIND = /^holdfast:(?:cursor|outbox):/
+/** `<written, ms since 1970>:<value>`; no cursor and no list of inputs begins like that. */
+const STAMP = /^([0-9]{1,16}):/
+const KEPT_MS = 30 * 24 * 3600 * 1000
+
+/**
+ * `localStorage` as a store. A full or forbidden storage keeps nothing: a reload then replays more, and loses nothing.
+ * Cursors and inputs that were neither written nor read for 30 days are removed when it is made.
+ */
+export function createWebStore(storage: WebStorage, clock: { wallMs(): number } = systemClock): KeyValueStore {
   const quietly = <T>(work: () => T): T | undefined => {
     try {
       return work()
@@ -30,10 +42,28 @@ export function createWebStore(storage: WebStorage): KeyValueStore {
       return undefined
     }
   }
+  const put = (key: string, value: string): void => storage.setItem(key, LEFT_BEHIND.test(key) ? `${clock.wallMs()}:${value}` : value)
+  quietly(() => sweep(storage, clock.wallMs() - KEPT_MS))
   return {
-    get: key => quietly(() => storage.getItem(key)),
-    set: (key, value) => quietly(() => storage.setItem(key, value)),
+    get: key =>
+      quietly(() => {
+        const text = storage.getItem(key)
+        if (text === null || !LEFT_BEHIND.test(key)) return text
+        const value = text.replace(STAMP, '')
+        // Asked for means in use.
+        quietly(() => put(key, value))
+        return value
+      }),
+    set: (key, value) => quietly(() => put(key, value)),
     delete: key => quietly(() => storage.removeItem(key)),
+  }
+}
+
+function sweep(storage: WebStorage, beforeMs: number): void {
+  const keys = Array.from({ length: storage.length ?? 0 }, (_, index) => storage.key?.(index) ?? '')
+  for (const key of keys) {
+    const written = LEFT_BEHIND.test(key) ? STAMP.exec(storage.getItem(key) ?? '')?.[1] : undefined
+    if (written !== undefined && Number(written) < beforeMs) storage.removeItem(key)
   }
 }
 

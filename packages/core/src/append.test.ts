@@ -23,7 +23,9 @@ describe('appending', () => {
 
   it('appends go on in the order of their calls, with ids and without', async () => {
     const { engine } = await withRun()
-    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => engine.appendEvents(admin, 's', [message('m', index % 2 === 0 ? {} : { id: `i${index}` })])))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => engine.appendEvents(admin, 's', [message('m', index % 2 === 0 ? {} : { id: `i${index}` })])),
+    )
     expect(answers.map(answer => answer.lastSeq)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
   })
 
@@ -52,8 +54,14 @@ describe('appending', () => {
 
   it('[RUN-05] a batch is all or nothing: one bad item, and none is stored', async () => {
     const { engine } = await withRun({ limits: { ...DEFAULT_LIMITS, event_bytes: 1000, batch_events: 5 } })
-    await expect(engine.appendEvents(admin, 's', [message('a'), { event_type: 'Bad Type' }])).rejects.toMatchObject({ code: 'invalid_request', details: { index: 1 } })
-    await expect(engine.appendEvents(admin, 's', [message('a', { id: '1' }), message('x'.repeat(2000), { id: '2' })])).rejects.toMatchObject({ code: 'too_large', details: { index: 1 } })
+    await expect(engine.appendEvents(admin, 's', [message('a'), { event_type: 'Bad Type' }])).rejects.toMatchObject({
+      code: 'invalid_request',
+      details: { index: 1 },
+    })
+    await expect(engine.appendEvents(admin, 's', [message('a', { id: '1' }), message('x'.repeat(2000), { id: '2' })])).rejects.toMatchObject({
+      code: 'too_large',
+      details: { index: 1 },
+    })
     await expect(engine.appendEvents(admin, 's', [message('a', { id: 'x' }), message('b', { id: 'x' })])).rejects.toMatchObject({ code: 'invalid_request' })
     await expect(engine.appendEvents(admin, 's', [])).rejects.toMatchObject({ code: 'invalid_request' })
     await expect(engine.appendEvents(admin, 's', Array(6).fill(message('a')))).rejects.toMatchObject({ code: 'too_large', details: { limit: 'batch_events' } })
@@ -68,11 +76,22 @@ describe('appending', () => {
       firstSeq: 1,
       lastSeq: 4,
       duplicate: false,
-      results: [{ id: 'c', seq: 3, duplicate: false }, { id: 'a', seq: 1, duplicate: true }, { seq: 4, duplicate: false }],
+      results: [
+        { id: 'c', seq: 3, duplicate: false },
+        { id: 'a', seq: 1, duplicate: true },
+        { seq: 4, duplicate: false },
+      ],
     })
-    expect(await engine.appendEvents(admin, 's', [message('b', { id: 'b' }), message('c', { id: 'c' })])).toMatchObject({ firstSeq: 2, lastSeq: 3, duplicate: true })
+    expect(await engine.appendEvents(admin, 's', [message('b', { id: 'b' }), message('c', { id: 'c' })])).toMatchObject({
+      firstSeq: 2,
+      lastSeq: 3,
+      duplicate: true,
+    })
     expect((await engine.getSession(admin, 's')).head_seq).toBe(4)
-    await expect(engine.appendEvents(admin, 's', [message('new', { id: 'new' }), message('other', { id: 'a' })])).rejects.toMatchObject({ code: 'conflict', details: { id: 'a', seq: 1 } })
+    await expect(engine.appendEvents(admin, 's', [message('new', { id: 'new' }), message('other', { id: 'a' })])).rejects.toMatchObject({
+      code: 'conflict',
+      details: { id: 'a', seq: 1 },
+    })
     expect((await engine.getSession(admin, 's')).head_seq).toBe(4)
   })
 
@@ -82,7 +101,11 @@ describe('appending', () => {
     expect(await started.engine.appendEvents(admin, 's', [first])).toMatchObject({ lastSeq: 1, duplicate: false })
     await started.engine.appendEvents(admin, 's', [message('b')])
     const again = { content: 'a', role: 'assistant', event_type: 'message', timestamp: 2, id: 'x' }
-    expect(await started.engine.appendEvents(admin, 's', [again])).toMatchObject({ lastSeq: 1, duplicate: true, results: [{ id: 'x', seq: 1, duplicate: true }] })
+    expect(await started.engine.appendEvents(admin, 's', [again])).toMatchObject({
+      lastSeq: 1,
+      duplicate: true,
+      results: [{ id: 'x', seq: 1, duplicate: true }],
+    })
     const { engine } = await started.restart()
     expect(await engine.appendEvents(admin, 's', [first])).toMatchObject({ lastSeq: 1, duplicate: true })
     expect(await engine.appendEvents(admin, 's', [message('c')])).toMatchObject({ lastSeq: 3 })
@@ -147,7 +170,11 @@ describe('appending', () => {
       const count = Math.min(10_000, total - sent)
       await Promise.all(
         Array.from({ length: count / 100 }, (_, call) =>
-          engine.appendEvents(admin, 's', Array.from({ length: 100 }, (_, index) => (call % 2 === 0 ? message('m') : message('m', { id: `c-${sent}-${call}-${index}` })))),
+          engine.appendEvents(
+            admin,
+            's',
+            Array.from({ length: 100 }, (_, index) => (call % 2 === 0 ? message('m') : message('m', { id: `c-${sent}-${call}-${index}` }))),
+          ),
         ),
       )
     }
@@ -172,7 +199,9 @@ describe('appending', () => {
 
   it('[SEQ-05] nothing is acked or shown before the store has it', async () => {
     const gate = createGate()
-    const { engine } = await withRun({ faults: { beforeCommit: commit => (commit.appends?.some(append => append.sessionId === 's') ? gate.pass() : undefined) } })
+    const { engine } = await withRun({
+      faults: { beforeCommit: commit => (commit.appends?.some(append => append.sessionId === 's') ? gate.pass() : undefined) },
+    })
     const reader = await engine.attach(admin, 's')
     await take(reader)
     const appended = engine.appendEvents(admin, 's', [message('a')])
@@ -205,7 +234,13 @@ describe('appending', () => {
     // With a key, ids of items are not looked at: the same id twice is two events, in the answer as in the log.
     const twice = [message('a', { id: 'x' }), message('a', { id: 'x' })]
     expect(await engine.appendEvents(admin, 's', twice, { idempotencyKey: 'k2' })).toMatchObject({ firstSeq: 5, lastSeq: 6, results: [{ seq: 5 }, { seq: 6 }] })
-    expect(await engine.appendEvents(admin, 's', twice, { idempotencyKey: 'k2' })).toMatchObject({ duplicate: true, results: [{ seq: 5, duplicate: true }, { seq: 6, duplicate: true }] })
+    expect(await engine.appendEvents(admin, 's', twice, { idempotencyKey: 'k2' })).toMatchObject({
+      duplicate: true,
+      results: [
+        { seq: 5, duplicate: true },
+        { seq: 6, duplicate: true },
+      ],
+    })
   })
 
   it('[SEQ-18] an id that the store answers about late still stands for one event', async () => {
@@ -239,7 +274,8 @@ describe('appending', () => {
 
   it('[SEQ-18] inputs are performed once per id, and conflict with another body', async () => {
     const started = await withRun()
-    const rename = (name: string, clientId?: string) => started.engine.input(admin, 's', { type: 'session.rename', id: '1', payload: { session_name: name }, ...(clientId ? { clientId } : {}) })
+    const rename = (name: string, clientId?: string) =>
+      started.engine.input(admin, 's', { type: 'session.rename', id: '1', payload: { session_name: name }, ...(clientId ? { clientId } : {}) })
     expect(await rename('one')).toEqual({ id: '1', seq: null, duplicate: false })
     expect(await rename('one')).toEqual({ id: '1', seq: null, duplicate: true })
     await expect(rename('two')).rejects.toMatchObject({ code: 'conflict' })
@@ -265,7 +301,10 @@ describe('appending', () => {
     await expect(add('2')).rejects.toMatchObject({ code: 'session_ended' })
     const racing = await startEngine()
     await racing.engine.createSession(admin, { session_id: 'u', kind: 'ui' })
-    const [, late] = await Promise.allSettled([racing.engine.endSession(admin, 'u'), racing.engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n: 1 } }])])
+    const [, late] = await Promise.allSettled([
+      racing.engine.endSession(admin, 'u'),
+      racing.engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n: 1 } }]),
+    ])
     const { types } = await take(await racing.engine.attach(admin, 'u'))
     expect(types.indexOf('session.ended')).toBeGreaterThan(types.indexOf('counter.add'))
     expect(late?.status === 'rejected' || types.includes('counter.add')).toBe(true)

@@ -1,4 +1,15 @@
-import { canonicalJson, deeperThan, type EventDraft, HoldfastError, type Kind, MAX_DEPTH, type ParsedEvent, type SessionState, statusFromState, type Summary } from '@holdfast/protocol'
+import {
+  canonicalJson,
+  deeperThan,
+  type EventDraft,
+  HoldfastError,
+  type Kind,
+  MAX_DEPTH,
+  type ParsedEvent,
+  type SessionState,
+  statusFromState,
+  type Summary,
+} from '@holdfast/protocol'
 import { requireScope } from './access.ts'
 import { announce, type Context, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
 import type { AppendResult, Principal } from './engine.ts'
@@ -18,7 +29,14 @@ interface Item extends ParsedEvent {
 }
 
 /** Appends what a producer sent, all or nothing, each id once (SEQ-05, SEQ-18, RUN-05). */
-export async function appendEvents(context: Context, principal: Principal, id: string, items: readonly unknown[], options: AppendOptions = {}, also?: Also<AppendResult>): Promise<AppendResult> {
+export async function appendEvents(
+  context: Context,
+  principal: Principal,
+  id: string,
+  items: readonly unknown[],
+  options: AppendOptions = {},
+  also?: Also<AppendResult>,
+): Promise<AppendResult> {
   refuseWhileDraining(context)
   requireScope(principal, 'produce')
   const log = await loadVisible(context, principal, id)
@@ -34,14 +52,22 @@ export async function appendEvents(context: Context, principal: Principal, id: s
     const key: IdKey = { sessionId: id, sender: `kp:${principal.subject}`, id: options.idempotencyKey }
     const whole = items.length === 1 ? digestOf(items[0]) : context.digest(`[${items.map(item => canonicalJson(item, 'timestamp')).join(',')}]`)
     return once<AppendResult>(context, log, key, whole, {
-      repeated: row => ({ firstSeq: row.firstSeq, lastSeq: row.lastSeq, duplicate: true, ...(row.answer === '' ? {} : { results: repeatedResults(row.answer) }) }),
+      repeated: row => ({
+        firstSeq: row.firstSeq,
+        lastSeq: row.lastSeq,
+        duplicate: true,
+        ...(row.answer === '' ? {} : { results: repeatedResults(row.answer) }),
+      }),
       first: record =>
-        appendAtOnce(write, (transaction, result) => transaction.id(record(result.firstSeq, result.lastSeq, result.results ? JSON.stringify(result.results) : ''))),
+        appendAtOnce(write, (transaction, result) =>
+          transaction.id(record(result.firstSeq, result.lastSeq, result.results ? JSON.stringify(result.results) : '')),
+        ),
     })
   })
 }
 
-const repeatedResults = (answer: string): NonNullable<AppendResult['results']> => (JSON.parse(answer) as NonNullable<AppendResult['results']>).map(result => ({ ...result, duplicate: true }))
+const repeatedResults = (answer: string): NonNullable<AppendResult['results']> =>
+  (JSON.parse(answer) as NonNullable<AppendResult['results']>).map(result => ({ ...result, duplicate: true }))
 
 /** What else goes into the commit of an append. */
 export type Also<T> = (transaction: Transaction, result: T) => void
@@ -66,7 +92,9 @@ function appendAtOnce({ context, log, feed, kind, items, options, planned }: Ite
     refuseEnded(transaction, log, kind)
     const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
     planned()
-    const results = items.some(item => item.id !== undefined) ? drafts.map((draft, index) => ({ id: draft.id, seq: firstSeq + index, duplicate: false })) : undefined
+    const results = items.some(item => item.id !== undefined)
+      ? drafts.map((draft, index) => ({ id: draft.id, seq: firstSeq + index, duplicate: false }))
+      : undefined
     const result = { firstSeq, lastSeq: firstSeq + items.length - 1, duplicate: false, ...(results ? { results } : {}) }
     also?.(transaction, result)
     return result
@@ -75,13 +103,17 @@ function appendAtOnce({ context, log, feed, kind, items, options, planned }: Ite
 
 /** Asked when the seqs are given: what is known by its id is answered after the end, too. */
 function refuseEnded(transaction: Transaction, log: Log, kind: Kind): void {
-  if (!kind.openAfterEnd && transaction.rowOf(log).record.ended_at !== null) throw new HoldfastError('session_ended', 'The session has ended.', { session_id: log.id })
+  if (!kind.openAfterEnd && transaction.rowOf(log).record.ended_at !== null)
+    throw new HoldfastError('session_ended', 'The session has ended.', { session_id: log.id })
 }
 
 function parseItems(context: Context, kind: Kind, sessionId: string, items: readonly unknown[], keyed: boolean): Item[] {
   if (items.length === 0) throw new HoldfastError('invalid_request', 'A batch holds at least one event.')
   if (items.length > context.limits.batch_events)
-    throw new HoldfastError('too_large', `A batch holds at most ${context.limits.batch_events} events, this one ${items.length}.`, { limit: 'batch_events', max: context.limits.batch_events })
+    throw new HoldfastError('too_large', `A batch holds at most ${context.limits.batch_events} events, this one ${items.length}.`, {
+      limit: 'batch_events',
+      max: context.limits.batch_events,
+    })
   if (deeperThan(items, MAX_DEPTH + 1)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   const seen = new Set<string>()
   return items.map((raw, index) => {
@@ -94,7 +126,9 @@ function parseItems(context: Context, kind: Kind, sessionId: string, items: read
     try {
       item = kind.parseEvent(raw)
     } catch (error) {
-      throw error instanceof HoldfastError && items.length > 1 ? new HoldfastError(error.code, `Event ${index}: ${error.message}`, { ...error.details, index }) : error
+      throw error instanceof HoldfastError && items.length > 1
+        ? new HoldfastError(error.code, `Event ${index}: ${error.message}`, { ...error.details, index })
+        : error
     }
     if (item.id !== undefined && !keyed) {
       if (seen.has(item.id)) throw new HoldfastError('invalid_request', `The id "${item.id}" is there twice in one batch.`, { id: item.id, index })
@@ -118,7 +152,10 @@ export function appendAll(context: Context, transaction: Transaction, log: Log, 
   const firstSeq = transaction.append(log, drafts)
   const record = transaction.rowOf(log).record
   const before: Summary = { state: record.state as SessionState, endedAt: record.ended_at, resultSeq: record.result_seq }
-  const after = drafts.reduce((summary, draft, index) => kind.summarize(summary, { type: draft.type, seq: firstSeq + index, payload: draft.payload }, transaction.now), before)
+  const after = drafts.reduce(
+    (summary, draft, index) => kind.summarize(summary, { type: draft.type, seq: firstSeq + index, payload: draft.payload }, transaction.now),
+    before,
+  )
   if (after !== before) patchSummary(context, transaction, log, feed, record, before, after)
   context.counters.appended += drafts.length
   return firstSeq
@@ -126,7 +163,11 @@ export function appendAll(context: Context, transaction: Transaction, log: Log, 
 
 function patchSummary(context: Context, transaction: Transaction, log: Log, feed: Log, record: SessionRecord, before: Summary, after: Summary): void {
   const text = after.resultSeq === before.resultSeq ? record.result_text : null
-  transaction.patch(log, { ...record, state: after.state, ended_at: after.endedAt, result_seq: after.resultSeq, result_text: text }, statusFromState(after.state))
+  transaction.patch(
+    log,
+    { ...record, state: after.state, ended_at: after.endedAt, result_seq: after.resultSeq, result_text: text },
+    statusFromState(after.state),
+  )
   if (after.state !== before.state) announce(context, transaction, feed, 'session.updated', transaction.rowOf(log))
 }
 
@@ -156,7 +197,8 @@ async function appendWithIds(write: ItemWrite, also?: Also<AppendResult>): Promi
       planned()
       const given = new Map(fresh.map((item, index) => [item, { id: (drafts[index] as EventDraft).id, seq: firstSeq + index, duplicate: false }]))
       for (const [item, { seq }] of given)
-        if (item.id !== undefined) transaction.id({ sessionId: log.id, sender, id: item.id, digest: digestOf(item.raw), firstSeq: seq, lastSeq: seq, at: transaction.now, answer: '' })
+        if (item.id !== undefined)
+          transaction.id({ sessionId: log.id, sender, id: item.id, digest: digestOf(item.raw), firstSeq: seq, lastSeq: seq, at: transaction.now, answer: '' })
       const result = resultFrom(items, known, given)
       also?.(transaction, result)
       return result
@@ -183,7 +225,8 @@ function knownItems(items: readonly Item[], rows: readonly (IdRow | undefined)[]
   for (const item of items) {
     const row = item.id === undefined ? undefined : byId.get(item.id)
     if (!row) continue
-    if (row.digest !== digestOf(item.raw)) throw new HoldfastError('conflict', `The id "${row.id}" was used before with another body.`, { id: row.id, seq: row.lastSeq })
+    if (row.digest !== digestOf(item.raw))
+      throw new HoldfastError('conflict', `The id "${row.id}" was used before with another body.`, { id: row.id, seq: row.lastSeq })
     known.set(item, { id: row.id, seq: row.lastSeq, duplicate: true })
   }
   return known

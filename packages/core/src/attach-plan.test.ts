@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { type AttachFacts, planAttach } from './index.ts'
 
-const facts = (over: Partial<AttachFacts>): AttachFacts => ({ cursor: undefined, mode: 'replay', epoch: 'mine', head: 10, floor: 4, hasFold: false, farBehind: false, ...over })
+const facts = (over: Partial<AttachFacts>): AttachFacts => ({
+  cursor: undefined,
+  mode: 'replay',
+  epoch: 'mine',
+  head: 10,
+  floor: 4,
+  hasFold: false,
+  farBehind: false,
+  ...over,
+})
 const at = (seq: number, epoch?: string) => ({ cursor: epoch === undefined ? { seq } : { epoch, seq } })
 const trimmed = (fromSeq: number) => ({ from_seq: fromSeq, to_seq: 4, reason: 'trimmed' })
 
@@ -30,8 +39,16 @@ describe('where an attachment begins', () => {
     ['snapshot, head+1', { ...at(11), mode: 'snapshot', hasFold: true }, { resume: 'reset', gap: undefined, snapshot: true, after: 4 }],
     ['snapshot of a kind without', { ...at(7), mode: 'snapshot' }, { resume: 'ok', gap: undefined, snapshot: false, after: 7 }],
     ['auto, near', { ...at(7), mode: 'auto', hasFold: true }, { resume: 'ok', gap: undefined, snapshot: false, after: 7 }],
-    ['auto, far', { ...at(7), mode: 'auto', hasFold: true, farBehind: true }, { resume: 'snapshot', gap: { from_seq: 8, to_seq: 10, reason: 'skipped' }, snapshot: true, after: 10 }],
-    ['auto, far, below floor', { ...at(1), mode: 'auto', hasFold: true, farBehind: true }, { resume: 'gap', gap: trimmed(2) as never, snapshot: true, after: 4 }],
+    [
+      'auto, far',
+      { ...at(7), mode: 'auto', hasFold: true, farBehind: true },
+      { resume: 'snapshot', gap: { from_seq: 8, to_seq: 10, reason: 'skipped' }, snapshot: true, after: 10 },
+    ],
+    [
+      'auto, far, below floor',
+      { ...at(1), mode: 'auto', hasFold: true, farBehind: true },
+      { resume: 'gap', gap: trimmed(2) as never, snapshot: true, after: 4 },
+    ],
     ['auto, far, of a kind without', { ...at(7), mode: 'auto', farBehind: true }, { resume: 'ok', gap: undefined, snapshot: false, after: 7 }],
     ['live, no cursor', { mode: 'live' }, { resume: 'new', gap: undefined, snapshot: false, after: 10 }],
     ['live, a cursor', { ...at(1), mode: 'live' }, { resume: 'ok', gap: undefined, snapshot: false, after: 10 }],

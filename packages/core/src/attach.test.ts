@@ -7,7 +7,12 @@ const admin = principalOf('a')
 const KEEP_FIVE = { max_events: 5, max_bytes: null, max_age_ms: null }
 
 /** A session `s` of a kind with snapshots or without, with that many events, of which the last five are kept where it is trimmed. */
-async function withLog({ events = 0, kind = 'ui', trimmed = false, ...options }: { events?: number; kind?: 'ui' | 'run'; trimmed?: boolean } & Parameters<typeof startEngine>[0]): Promise<TestEngine> {
+async function withLog({
+  events = 0,
+  kind = 'ui',
+  trimmed = false,
+  ...options
+}: { events?: number; kind?: 'ui' | 'run'; trimmed?: boolean } & Parameters<typeof startEngine>[0]): Promise<TestEngine> {
   const started = await startEngine({ ...(trimmed ? { retention: { ui: KEEP_FIVE, run: KEEP_FIVE } } : {}), ...options })
   await started.engine.createSession(admin, { session_id: 's', session_name: 's', kind })
   for (let index = 1; index <= events; index++) await add(started.engine, index)
@@ -20,10 +25,17 @@ async function add(engine: Engine, n: number, pad = ''): Promise<void> {
   await engine.appendEvents(admin, 's', [kind === 'ui' ? { type: 'counter.add', payload: { n, pad } } : { event_type: 'message', n, pad }])
 }
 
-const attach = (engine: Engine, cursor?: Cursor, mode?: Mode, more: object = {}): Promise<Attachment> => engine.attach(admin, 's', { ...(cursor ? { cursor } : {}), ...(mode ? { mode } : {}), ...more })
+const attach = (engine: Engine, cursor?: Cursor, mode?: Mode, more: object = {}): Promise<Attachment> =>
+  engine.attach(admin, 's', { ...(cursor ? { cursor } : {}), ...(mode ? { mode } : {}), ...more })
 const from = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, index) => first + index)
 const hello = (taken: Taken) => taken.controls.find(control => control.type === 'protocol.hello')?.payload
-const stateIn = (taken: Taken): CounterState => JSON.parse(taken.controls.filter(control => control.type === 'protocol.snapshot').map(control => control.payload.data).join('')) as CounterState
+const stateIn = (taken: Taken): CounterState =>
+  JSON.parse(
+    taken.controls
+      .filter(control => control.type === 'protocol.snapshot')
+      .map(control => control.payload.data)
+      .join(''),
+  ) as CounterState
 
 describe('an attachment', () => {
   it.each([1, 3, 10])('[SEQ-03] resuming after %i gives what follows, each once, in order, then caught_up, then live', async seq => {
@@ -197,7 +209,9 @@ describe('an attachment', () => {
       gated = false
       await engine.sweep()
       gate.open()
-      expect(await pulled).toMatchObject({ type: 'control', message: { type: 'protocol.snapshot', payload: { seq: 31, part: 1, parts: 1 } } })
+      const snapshot = await pulled
+      expect(snapshot).toMatchObject({ type: 'control', message: { type: 'protocol.snapshot', payload: { seq: 31, part: 1, parts: 1 } } })
+      expect(JSON.parse((snapshot as { message: { payload: { data: string } } }).message.payload.data)).toMatchObject({ events: 31, sum: 496 })
       expect((await take(reader)).types).toEqual(['protocol.caught_up'])
     }
   })
@@ -220,7 +234,11 @@ describe('an attachment', () => {
   it('[fault 33] a turn is at most what was asked for; one event always fits', async () => {
     for (const perLog of [1, 10_000_000]) {
       const { engine } = await withLog({ tailBytes: { perLog, total: perLog } })
-      await engine.appendEvents(admin, 's', Array.from({ length: 400 }, () => ({ type: 'counter.add', payload: { n: 1, pad: 'x'.repeat(900) } })))
+      await engine.appendEvents(
+        admin,
+        's',
+        Array.from({ length: 400 }, () => ({ type: 'counter.add', payload: { n: 1, pad: 'x'.repeat(900) } })),
+      )
       await add(engine, 1, 'y'.repeat(100_000))
       const taken = await take(await attach(engine), TURN_BYTES)
       expect(taken.seqs).toEqual(from(1, 401))

@@ -84,13 +84,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
-  const orNew = async (principal: Principal, id: string, onMissing: 'error' | 'new' | undefined): Promise<string> => (onMissing === 'new' ? replaceMissing(context, principal, id) : id)
+  const orNew = async (principal: Principal, id: string, onMissing: 'error' | 'new' | undefined): Promise<string> =>
+    onMissing === 'new' ? replaceMissing(context, principal, id) : id
 
   const attach = async (principal: Principal, id: string, attachOptions: AttachOptions) => {
     refuseWhileDraining(context)
     requireScope(principal, 'read')
     const isFeed = id === FEED_ID
-    const log = isFeed ? await loadFeed(context, feedOwner(principal, attachOptions.owner)) : await loadVisible(context, principal, await orNew(principal, id, attachOptions.onMissing))
+    const log = isFeed
+      ? await loadFeed(context, feedOwner(principal, attachOptions.owner))
+      : await loadVisible(context, principal, await orNew(principal, id, attachOptions.onMissing))
     const { clientId, cursor } = attachOptions
     const known = clientId !== undefined && log.clients.has(clientId)
     if (clientId !== undefined) rememberClient(log, clientId)
@@ -148,7 +151,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         const log = await loadVisible(context, principal, id)
         const { fold } = kindOf(context, log.row.kind)
         if (!fold) throw new HoldfastError('invalid_request', `A session of kind "${log.row.kind}" has no snapshot.`, { kind: log.row.kind })
-        if (at !== undefined && (!Number.isSafeInteger(at) || at < 0 || at > log.head)) throw new HoldfastError('invalid_request', `at is 0 to ${log.head}.`, { field: 'at', head_seq: log.head })
+        if (at !== undefined && (!Number.isSafeInteger(at) || at < 0 || at > log.head))
+          throw new HoldfastError('invalid_request', `at is 0 to ${log.head}.`, { field: 'at', head_seq: log.head })
         return { epoch: store.epoch, ...(await foldLog(store, log, fold, at)) }
       }),
     attach: (principal, id, given = {}) => guarded(() => attach(principal, id, given)),
@@ -162,8 +166,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         try {
           return await store.putBlob(log.id, sha256, content, limits.blob_bytes)
         } catch (thrown) {
-          if (thrown instanceof RangeError) throw new HoldfastError('too_large', `A blob has at most ${limits.blob_bytes} bytes.`, { limit: 'blob_bytes', max: limits.blob_bytes }, { cause: thrown })
-          if (thrown instanceof TypeError) throw new HoldfastError('invalid_request', 'The content has another SHA-256 than its name.', { sha256 }, { cause: thrown })
+          if (thrown instanceof RangeError)
+            throw new HoldfastError(
+              'too_large',
+              `A blob has at most ${limits.blob_bytes} bytes.`,
+              { limit: 'blob_bytes', max: limits.blob_bytes },
+              { cause: thrown },
+            )
+          if (thrown instanceof TypeError)
+            throw new HoldfastError('invalid_request', 'The content has another SHA-256 than its name.', { sha256 }, { cause: thrown })
           throw thrown
         }
       }),
@@ -204,7 +215,8 @@ function rememberClient(log: Log, clientId: string): void {
 
 function feedOwner(principal: Principal, owner: string | undefined): string {
   if (principal.sessionId !== undefined && principal.sessionId !== FEED_ID) throw notFound(FEED_ID)
-  if (owner !== undefined && owner !== principal.subject && !hasScope(principal, 'admin') && principal.seesAllOwners !== true) throw new HoldfastError('forbidden', "Another owner's feed needs the scope \"admin\".", { scope: 'admin' })
+  if (owner !== undefined && owner !== principal.subject && !hasScope(principal, 'admin') && principal.seesAllOwners !== true)
+    throw new HoldfastError('forbidden', 'Another owner\'s feed needs the scope "admin".', { scope: 'admin' })
   return owner ?? principal.subject
 }
 
@@ -216,7 +228,8 @@ function checkBlobName(name: string): void {
 async function resultOf(context: Context, principal: Principal, id: string, partial: boolean): Promise<string> {
   requireScope(principal, 'read')
   const log = await loadVisible(context, principal, id)
-  if (!partial && log.row.record.ended_at === null) throw new HoldfastError('not_finished', 'The run has not finished; ?partial=true gives what there is.', { session_id: id })
+  if (!partial && log.row.record.ended_at === null)
+    throw new HoldfastError('not_finished', 'The run has not finished; ?partial=true gives what there is.', { session_id: id })
   for (;;) {
     const { record } = log.row
     if (record.result_text !== null) return record.result_text
@@ -239,7 +252,12 @@ async function resultOf(context: Context, principal: Principal, id: string, part
 /** All of them at once: over pages, a session that moves while they are read could be missed. */
 const ALL_ROWS = 1_000_000
 
-async function watch(context: Context, principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string) => void): Promise<{ ids: string[]; stop(): void }> {
+async function watch(
+  context: Context,
+  principal: Principal,
+  kinds: ReadonlySet<string> | undefined,
+  onSession: (id: string) => void,
+): Promise<{ ids: string[]; stop(): void }> {
   requireScope(principal, 'read')
   const seen = new Set<string>()
   const early: string[] = []

@@ -1,4 +1,4 @@
-import { canonicalJson, HoldfastError, INPUTS, isInputType } from '@holdfast/protocol'
+import { canonicalJson, HoldfastError, INPUTS, isInputType, MAX_DEPTH } from '@holdfast/protocol'
 import { requireScope } from './access.ts'
 import { type Also, appendEvents } from './appends.ts'
 import { type Context, loadVisible, refuseWhileDraining } from './context.ts'
@@ -15,7 +15,8 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   const log = await loadVisible(context, principal, sessionId)
   if (kind !== null && kind !== log.row.kind) throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
   if (kind !== null) throw new HoldfastError('invalid_request', `This server runs no sessions of kind "${kind}".`)
-  const payload = parseWith<unknown>(schema, input.payload ?? {})
+  // A list of events: each may be as deep as one that is posted alone, and is looked at again.
+  const payload = parseWith<unknown>(schema, input.payload ?? {}, input.type === 'session.append' ? MAX_DEPTH + 2 : MAX_DEPTH)
   const id = input.id ?? context.random.id()
   if (input.id === undefined) return perform(context, principal, sessionId, input, payload, id)
   const key = { sessionId, sender: input.clientId === undefined ? `ip:${principal.subject}` : `ic:${input.clientId}`, id }

@@ -23,9 +23,14 @@ describe('a disk that fails', () => {
     const wakes: number[] = []
     for (const [index, reader] of readers.entries()) reader.onWake(() => void wakes.push(index))
     full = true
-    await expect(engine.appendEvents(admin, 's', [message('b', { id: 'b' })])).rejects.toMatchObject({ code: 'storage_failed', retryable: true, details: { reason: 'full' } })
+    await expect(engine.appendEvents(admin, 's', [message('b', { id: 'b' })])).rejects.toMatchObject({
+      code: 'storage_failed',
+      retryable: true,
+      details: { reason: 'full' },
+    })
     expect(wakes).toEqual([0, 1])
-    for (const reader of readers) expect((await take(reader)).controls).toMatchObject([{ type: 'protocol.error', payload: { code: 'storage_failed', details: { reason: 'full' } } }])
+    for (const reader of readers)
+      expect((await take(reader)).controls).toMatchObject([{ type: 'protocol.error', payload: { code: 'storage_failed', details: { reason: 'full' } } }])
     full = false
     expect(await engine.appendEvents(admin, 's', [message('b', { id: 'b' })])).toMatchObject({ lastSeq: 2, duplicate: false })
     for (const reader of readers) expect((await take(reader)).seqs).toEqual([2])
@@ -57,8 +62,32 @@ describe('a disk that fails', () => {
     expect(outcomes.map(outcome => (outcome.status === 'rejected' ? outcome.reason.details.reason : 'stored'))).toEqual(['full', 'stale', 'stale'])
     expect((await other).lastSeq).toBe(1)
     expect((await take(reader)).types).toEqual(['protocol.error'])
-    for (const [index, id] of ['1', '2', '3'].entries()) expect(await engine.appendEvents(admin, 's', [message(id, { id })])).toMatchObject({ lastSeq: index + 1, duplicate: false })
+    for (const [index, id] of ['1', '2', '3'].entries())
+      expect(await engine.appendEvents(admin, 's', [message(id, { id })])).toMatchObject({ lastSeq: index + 1, duplicate: false })
     expect((await take(reader)).seqs).toEqual([1, 2, 3])
+  })
+
+  it('[fault 4] what is asked for between a failure and the failures that follow from it waits for them, and is stored', async () => {
+    const second = createGate()
+    let commits = 0
+    const { engine } = await startEngine({
+      faults: {
+        async beforeCommit(commit) {
+          if (!appendsTo(commit, 's')) return
+          commits++
+          if (commits === 1) throw new StoreError('full', 'no room')
+          if (commits === 2) await second.pass()
+        },
+      },
+    })
+    await engine.createSession(admin, { session_id: 's', session_name: 's' })
+    const sends = ['1', '2'].map(content => engine.appendEvents(admin, 's', [message(content)]))
+    await second.reached
+    const third = engine.appendEvents(admin, 's', [message('3')])
+    await settle()
+    second.open()
+    expect((await Promise.allSettled(sends)).map(outcome => outcome.status)).toEqual(['rejected', 'rejected'])
+    expect((await third).lastSeq).toBe(1)
   })
 
   it('[fault 4] a change that was planned on an append that fails does not outlive it, nor the other way round', async () => {
@@ -155,7 +184,9 @@ describe('a process that is killed', () => {
   /** Kills inside the third append, before or after it is on disk, and starts again on the same disk. */
   async function killedAt(hook: 'beforeCommit' | 'afterCommit') {
     const gate = createGate()
-    const faults: MemoryStoreOptions = { [hook]: (commit: Commit) => (commit.appends?.some(append => append.firstSeq === 3 && append.sessionId === 's') ? gate.pass() : undefined) }
+    const faults: MemoryStoreOptions = {
+      [hook]: (commit: Commit) => (commit.appends?.some(append => append.firstSeq === 3 && append.sessionId === 's') ? gate.pass() : undefined),
+    }
     const started = await startEngine({ faults })
     await started.engine.createSession(admin, { session_id: 's', session_name: 's' })
     const seen: string[] = []
@@ -185,51 +216,57 @@ describe('a process that is killed', () => {
     expect(after.texts.slice(0, 2)).toEqual(seen)
   })
 
-  it.each(['beforeCommit', 'afterCommit'] as const)('[fault 7] [fault 30] killed at %s: everything acked is there, and the retry of what was not is one event', async hook => {
-    const { engine } = await killedAt(hook)
-    expect(await engine.appendEvents(admin, 's', [message('3', { id: '3' })])).toMatchObject({ lastSeq: 3, duplicate: hook === 'afterCommit' })
-    const contents = (await take(await engine.attach(admin, 's'))).events.map(event => (event.payload as { content: string }).content)
-    expect(contents).toEqual(['1', '2', '3'])
-  })
+  it.each(['beforeCommit', 'afterCommit'] as const)(
+    '[fault 7] [fault 30] killed at %s: everything acked is there, and the retry of what was not is one event',
+    async hook => {
+      const { engine } = await killedAt(hook)
+      expect(await engine.appendEvents(admin, 's', [message('3', { id: '3' })])).toMatchObject({ lastSeq: 3, duplicate: hook === 'afterCommit' })
+      const contents = (await take(await engine.attach(admin, 's'))).events.map(event => (event.payload as { content: string }).content)
+      expect(contents).toEqual(['1', '2', '3'])
+    },
+  )
 
   const KEEP_FOUR = { max_events: 4, max_bytes: null, max_age_ms: null }
-  it.each(['before the snapshot', 'after the snapshot', 'in the trim', 'after the trim'] as const)('[fault 11] killed %s: fold(log) = fold(snapshot + tail)', async where => {
-    const gate = createGate()
-    const isTrim = (commit: Commit): boolean => (commit.trims?.length ?? 0) > 0
-    const started = await startEngine({
-      retention: { ui: KEEP_FOUR },
-      faults: {
-        beforeCommit: commit => (where === 'in the trim' && isTrim(commit) ? gate.pass() : undefined),
-        afterCommit: commit => (where === 'after the trim' && isTrim(commit) ? gate.pass() : undefined),
-      },
-      wrapStore: store => ({
-        ...store,
-        async putSnapshot(id, seq, state) {
-          if (where === 'before the snapshot') await gate.pass()
-          await store.putSnapshot(id, seq, state)
-          if (where === 'after the snapshot') await gate.pass()
+  it.each(['before the snapshot', 'after the snapshot', 'in the trim', 'after the trim'] as const)(
+    '[fault 11] killed %s: fold(log) = fold(snapshot + tail)',
+    async where => {
+      const gate = createGate()
+      const isTrim = (commit: Commit): boolean => (commit.trims?.length ?? 0) > 0
+      const started = await startEngine({
+        retention: { ui: KEEP_FOUR },
+        faults: {
+          beforeCommit: commit => (where === 'in the trim' && isTrim(commit) ? gate.pass() : undefined),
+          afterCommit: commit => (where === 'after the trim' && isTrim(commit) ? gate.pass() : undefined),
         },
-      }),
-    })
-    await started.engine.createSession(admin, { session_id: 'u', kind: 'ui' })
-    for (let n = 1; n <= 10; n++) await started.engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n } }])
-    const whole = (await take(await started.engine.attach(admin, 'u'))).events.reduce(counterFold.reduce, counterFold.initial())
-    started.engine.sweep().catch(() => undefined)
-    await gate.reached
-    const { engine } = await started.restart()
-    gate.open()
-    const { floor_seq: floor } = await engine.getSession(admin, 'u')
-    expect(floor).toBe(where === 'after the trim' ? 6 : 0)
-    for (const at of [floor, floor + 1, 10]) {
-      const { seq, state } = await engine.snapshot(admin, 'u', at)
-      const tail = await take(await engine.attach(admin, 'u', { cursor: { seq } }))
-      expect(tail.events.reduce(counterFold.reduce, state as CounterState)).toEqual(whole)
-    }
-    await engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n: 11 } }])
-    await engine.sweep()
-    expect((await engine.getSession(admin, 'u')).floor_seq).toBe(7)
-    expect((await engine.snapshot(admin, 'u')).state).toMatchObject({ events: 11, sum: 66 })
-  })
+        wrapStore: store => ({
+          ...store,
+          async putSnapshot(id, seq, state) {
+            if (where === 'before the snapshot') await gate.pass()
+            await store.putSnapshot(id, seq, state)
+            if (where === 'after the snapshot') await gate.pass()
+          },
+        }),
+      })
+      await started.engine.createSession(admin, { session_id: 'u', kind: 'ui' })
+      for (let n = 1; n <= 10; n++) await started.engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n } }])
+      const whole = (await take(await started.engine.attach(admin, 'u'))).events.reduce(counterFold.reduce, counterFold.initial())
+      started.engine.sweep().catch(() => undefined)
+      await gate.reached
+      const { engine } = await started.restart()
+      gate.open()
+      const { floor_seq: floor } = await engine.getSession(admin, 'u')
+      expect(floor).toBe(where === 'after the trim' ? 6 : 0)
+      for (const at of [floor, floor + 1, 10]) {
+        const { seq, state } = await engine.snapshot(admin, 'u', at)
+        const tail = await take(await engine.attach(admin, 'u', { cursor: { seq } }))
+        expect(tail.events.reduce(counterFold.reduce, state as CounterState)).toEqual(whole)
+      }
+      await engine.appendEvents(admin, 'u', [{ type: 'counter.add', payload: { n: 11 } }])
+      await engine.sweep()
+      expect((await engine.getSession(admin, 'u')).floor_seq).toBe(7)
+      expect((await engine.snapshot(admin, 'u')).state).toMatchObject({ events: 11, sum: 66 })
+    },
+  )
 
   it('[SEQ-01] what a killed server had planned and not stored leaves no trace in rows, lists, feed or ids', async () => {
     const gate = createGate()

@@ -13,10 +13,11 @@ async function withRuns(...ids: string[]): Promise<TestEngine> {
   for (const id of ids) await started.engine.createSession(owner, run(id))
   return started
 }
-const feedOf = async (engine: Engine, principal: Principal = owner) => (await take(await engine.attach(principal, '_feed'))).events.map(({ type, payload }) => {
-  const { session, session_id: id } = payload as { session?: { session_id: string; state: string }; session_id?: string }
-  return session ? `${type} ${session.session_id} ${session.state}` : `${type} ${id}`
-})
+const feedOf = async (engine: Engine, principal: Principal = owner) =>
+  (await take(await engine.attach(principal, '_feed'))).events.map(({ type, payload }) => {
+    const { session, session_id: id } = payload as { session?: { session_id: string; state: string }; session_id?: string }
+    return session ? `${type} ${session.session_id} ${session.state}` : `${type} ${id}`
+  })
 
 describe('creating', () => {
   it('[RUN-01] [SEQ-11] [SEQ-18] the same id and body is the same session, another body or owner a conflict, at once and after a restart', async () => {
@@ -24,7 +25,10 @@ describe('creating', () => {
     const made = await Promise.all(Array.from({ length: 5 }, () => started.engine.createSession(owner, run('s', { metadata: { a: 1, b: 2 } }))))
     expect(made.filter(answer => answer.created)).toHaveLength(1)
     const { engine } = await started.restart()
-    expect(await engine.createSession(owner, { metadata: { b: 2, a: 1 }, session_name: 's', session_id: 's' })).toMatchObject({ created: false, session: { session_id: 's', head_seq: 0 } })
+    expect(await engine.createSession(owner, { metadata: { b: 2, a: 1 }, session_name: 's', session_id: 's' })).toMatchObject({
+      created: false,
+      session: { session_id: 's', head_seq: 0 },
+    })
     await expect(engine.createSession(owner, run('s', { description: 'other' }))).rejects.toMatchObject({ code: 'conflict' })
     await expect(engine.createSession(principalOf('b'), run('s'))).rejects.toMatchObject({ code: 'conflict' })
     expect(await feedOf(engine)).toEqual(['session.created s running'])
@@ -48,7 +52,10 @@ describe('creating', () => {
     await expect(keyed({ session_name: 'y' })).rejects.toMatchObject({ code: 'conflict' })
     expect((await keyed({ session_name: 'y' }, principalOf('b'))).created).toBe(true)
     const again = (await started.restart()).engine
-    expect(await again.createSession(owner, { session_name: 'x' }, { idempotencyKey: 'k' })).toMatchObject({ created: false, session: { session_id: made[0]?.session.session_id } })
+    expect(await again.createSession(owner, { session_name: 'x' }, { idempotencyKey: 'k' })).toMatchObject({
+      created: false,
+      session: { session_id: made[0]?.session.session_id },
+    })
     await again.createSession(owner, run('s'))
     expect(await again.createSession(owner, run('s'), { idempotencyKey: 'k2' })).toMatchObject({ created: false })
     await expect(again.createSession(owner, run('t'), { idempotencyKey: 'k2' })).rejects.toMatchObject({ code: 'conflict' })
@@ -90,7 +97,11 @@ describe('reading and changing', () => {
   it('[RUN-04] the result is the last assistant message with text, late ones included', async () => {
     const { engine } = await withRuns('s')
     await expect(engine.result(owner, 's', true)).rejects.toMatchObject({ code: 'no_result' })
-    await engine.appendEvents(owner, 's', [message([{ type: 'text', text: 'one' }, { type: 'image' }, { type: 'text', text: 'two' }]), message([]), message('from the user', { role: 'user' })])
+    await engine.appendEvents(owner, 's', [
+      message([{ type: 'text', text: 'one' }, { type: 'image' }, { type: 'text', text: 'two' }]),
+      message([]),
+      message('from the user', { role: 'user' }),
+    ])
     await expect(engine.result(owner, 's', false)).rejects.toMatchObject({ code: 'not_finished' })
     expect(await engine.result(owner, 's', true)).toBe('one\ntwo')
     await engine.appendEvents(owner, 's', [{ event_type: 'session_stop' }])
@@ -163,7 +174,12 @@ describe('reading and changing', () => {
 
   it('concurrent patches each keep what the others changed', async () => {
     const { engine } = await withRuns('s')
-    await Promise.all([engine.patchSession(owner, 's', { session_name: 'n' }), engine.appendEvents(owner, 's', [message('r')]), engine.patchSession(owner, 's', { description: 'd' }), engine.endSession(owner, 's')])
+    await Promise.all([
+      engine.patchSession(owner, 's', { session_name: 'n' }),
+      engine.appendEvents(owner, 's', [message('r')]),
+      engine.patchSession(owner, 's', { description: 'd' }),
+      engine.endSession(owner, 's'),
+    ])
     expect(await engine.getSession(owner, 's')).toMatchObject({ session_name: 'n', description: 'd', state: 'ended', head_seq: 2 })
     expect(await engine.result(owner, 's', false)).toBe('r')
   })
@@ -186,7 +202,13 @@ describe('deleting', () => {
     const log = store.disk.logs.get('s')
     expect([log?.chunks.length, log?.ids.size, log?.snapshots.size, log?.blobs.size]).toEqual([0, 0, 0, 0])
     for (const fresh of [engine, (await started.restart()).engine]) {
-      for (const call of [fresh.getSession(owner, 's'), fresh.attach(owner, 's'), fresh.appendEvents(owner, 's', [message('x')]), fresh.resume(owner, 's'), fresh.deleteSession(owner, 's', 'keep')])
+      for (const call of [
+        fresh.getSession(owner, 's'),
+        fresh.attach(owner, 's'),
+        fresh.appendEvents(owner, 's', [message('x')]),
+        fresh.resume(owner, 's'),
+        fresh.deleteSession(owner, 's', 'keep'),
+      ])
         await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/session_deleted|draining/) })
     }
     const { engine: again } = await started.restart()
@@ -224,7 +246,14 @@ describe('deleting', () => {
 
   it('[RUN-14] children are kept or deleted as asked, and parents that form a ring are no trap', async () => {
     const { engine } = await startEngine()
-    for (const [id, parent] of [['p', 'c2'], ['c1', 'p'], ['c2', 'c1'], ['c3', 'p'], ['other', 'none']]) await engine.createSession(owner, run(id as string, { parent_session_id: parent }))
+    for (const [id, parent] of [
+      ['p', 'c2'],
+      ['c1', 'p'],
+      ['c2', 'c1'],
+      ['c3', 'p'],
+      ['other', 'none'],
+    ])
+      await engine.createSession(owner, run(id as string, { parent_session_id: parent }))
     await engine.deleteSession(owner, 'c3', 'keep')
     for (const outcome of await Promise.allSettled(['p', 'c1'].map(id => engine.deleteSession(owner, id, 'delete'))))
       if (outcome.status === 'rejected') expect(outcome.reason.code).toBe('session_deleted')
@@ -307,7 +336,8 @@ describe('lists, watching, feed', () => {
     expect(seen.filter(id => id !== 's03' && id !== 's20')).toHaveLength(23)
     expect(new Set(seen.filter(id => still.includes(id)))).toEqual(new Set(still))
     expect((await engine.listSessions(owner, { limit: 2 })).sessions.map(session => session.session_id).sort()).toEqual(['s03', 's20'])
-    for (const page of ['x', '5', '.s', '1.no id', '1._feed/a']) await expect(engine.listSessions(owner, { page })).rejects.toMatchObject({ code: 'invalid_request' })
+    for (const page of ['x', '5', '.s', '1.no id', '1._feed/a'])
+      await expect(engine.listSessions(owner, { page })).rejects.toMatchObject({ code: 'invalid_request' })
     for (const limit of [0, 1001, 1.5]) await expect(engine.listSessions(owner, { limit })).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
@@ -376,7 +406,10 @@ describe('lists, watching, feed', () => {
     const started = await withRuns('s', 't')
     const first = await take(await started.engine.attach(owner, '_feed'))
     expect(first.controls[0]?.payload).toMatchObject({ session: { session_id: '_feed', kind: 'feed' }, resume: 'new' })
-    expect(first.events.map(event => [event.header.seq, event.header.session_id])).toEqual([[1, '_feed'], [2, '_feed']])
+    expect(first.events.map(event => [event.header.seq, event.header.session_id])).toEqual([
+      [1, '_feed'],
+      [2, '_feed'],
+    ])
     await started.engine.endSession(owner, 's')
     await started.engine.createSession(principalOf('b'), run('of-b'))
     const { engine } = await started.restart()
@@ -394,7 +427,11 @@ describe('lists, watching, feed', () => {
 describe('who may see what', () => {
   it("[fault 27] [OPS-02] another owner's session reads as not found in every call, for a bound token every other one", async () => {
     const { engine } = await withRuns('s', 't')
-    for (const stranger of [principalOf('b', ['read', 'write', 'produce', 'exec']), principalOf('a', ['read', 'write', 'produce', 'exec'], { sessionId: 't' }), principalOf('a', ['read', 'write', 'produce'], { kinds: new Set(['ui']) })]) {
+    for (const stranger of [
+      principalOf('b', ['read', 'write', 'produce', 'exec']),
+      principalOf('a', ['read', 'write', 'produce', 'exec'], { sessionId: 't' }),
+      principalOf('a', ['read', 'write', 'produce'], { kinds: new Set(['ui']) }),
+    ]) {
       const calls: Promise<unknown>[] = [
         engine.getSession(stranger, 's'),
         engine.getSession(stranger, 's', { onMissing: 'new' }),
@@ -435,7 +472,11 @@ describe('who may see what', () => {
 
   it('every call needs its scope', async () => {
     const { engine } = await withRuns('s')
-    const without = (scope: string) => principalOf('a', (['read', 'write', 'produce', 'exec'] as const).filter(other => other !== scope))
+    const without = (scope: string) =>
+      principalOf(
+        'a',
+        (['read', 'write', 'produce', 'exec'] as const).filter(other => other !== scope),
+      )
     const forbidden: [Promise<unknown>, string][] = [
       [engine.getSession(without('read'), 's'), 'read'],
       [engine.attach(without('read'), 's'), 'read'],
@@ -460,7 +501,9 @@ describe('who may see what', () => {
 describe('stopping', () => {
   it('[OPS-05] drain ends every attachment as draining, refuses what comes later, and what was accepted is on disk', async () => {
     const gate = createGate()
-    const started = await startEngine({ faults: { beforeCommit: commit => (commit.appends?.some(append => append.sessionId === 's') ? gate.pass() : undefined) } })
+    const started = await startEngine({
+      faults: { beforeCommit: commit => (commit.appends?.some(append => append.sessionId === 's') ? gate.pass() : undefined) },
+    })
     const { engine } = started
     await engine.createSession(owner, run('s'))
     const readers = [await engine.attach(owner, 's'), await engine.attach(owner, '_feed')]

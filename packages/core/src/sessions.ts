@@ -22,8 +22,12 @@ import type { IdRow, SessionRecord, SessionRow } from './ports.ts'
 import { sessionFromRow } from './view.ts'
 
 /** Throws `invalid_request` with the first thing that is wrong. */
-export function parseWith<T>(schema: { safeParse(value: unknown): { success: boolean; data?: T; error?: { issues: readonly { path: PropertyKey[]; message: string }[] } } }, value: unknown): T {
-  if (deeperThan(value, MAX_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+export function parseWith<T>(
+  schema: { safeParse(value: unknown): { success: boolean; data?: T; error?: { issues: readonly { path: PropertyKey[]; message: string }[] } } },
+  value: unknown,
+  maxDepth = MAX_DEPTH,
+): T {
+  if (deeperThan(value, maxDepth)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data as T
   const issue = parsed.error?.issues[0]
@@ -32,7 +36,12 @@ export function parseWith<T>(schema: { safeParse(value: unknown): { success: boo
 }
 
 /** Creates a session; the same body under the same id or key gives the first one again (RUN-01, SEQ-11). */
-export async function createSession(context: Context, principal: Principal, body: unknown, idempotencyKey?: string): Promise<{ session: Session; created: boolean }> {
+export async function createSession(
+  context: Context,
+  principal: Principal,
+  body: unknown,
+  idempotencyKey?: string,
+): Promise<{ session: Session; created: boolean }> {
   refuseWhileDraining(context)
   const parsed = parseWith<CreateSession>(createSessionSchema, body)
   if (parsed.kind !== 'run' && principal.kinds && !principal.kinds.has(parsed.kind))
@@ -58,7 +67,13 @@ export async function createSession(context: Context, principal: Principal, body
 
 type KeyRecord = (firstSeq: number, lastSeq: number, answer: string) => IdRow
 
-async function createOnce(context: Context, principal: Principal, body: CreateSession, digest: string, key?: KeyRecord): Promise<{ session: Session; created: boolean }> {
+async function createOnce(
+  context: Context,
+  principal: Principal,
+  body: CreateSession,
+  digest: string,
+  key?: KeyRecord,
+): Promise<{ session: Session; created: boolean }> {
   const id = body.session_id ?? context.random.id()
   return inTurn(creationsOf(context), `id\n${id}`, async () => {
     const existing = body.session_id === undefined ? undefined : await context.logs.load(id)
@@ -72,7 +87,9 @@ async function createOnce(context: Context, principal: Principal, body: CreateSe
 function sameSession(context: Context, principal: Principal, existing: Log | SessionRow, digest: string, id: string): Session {
   const row = existing instanceof Log ? existing.row : existing
   if (existing instanceof Log && row.owner === principal.subject && row.record.create_digest === digest) return sessionFromRow(row, context.store.epoch)
-  throw new HoldfastError('conflict', row.status === 'live' ? `The id "${id}" is taken.` : `The id "${id}" was used before and is not used again.`, { session_id: id })
+  throw new HoldfastError('conflict', row.status === 'live' ? `The id "${id}" is taken.` : `The id "${id}" was used before and is not used again.`, {
+    session_id: id,
+  })
 }
 
 interface Creation {
@@ -89,7 +106,10 @@ async function insert(context: Context, { owner, id, body, digest, key, previous
   const feed = await loadFeed(context, owner)
   const count = await context.store.countSessions(owner)
   if (count >= context.limits.sessions)
-    throw new HoldfastError('rate_limited', `A principal has at most ${context.limits.sessions} sessions; delete some.`, { limit: 'sessions', max: context.limits.sessions })
+    throw new HoldfastError('rate_limited', `A principal has at most ${context.limits.sessions} sessions; delete some.`, {
+      limit: 'sessions',
+      max: context.limits.sessions,
+    })
   const now = context.now()
   const record: SessionRecord = {
     ...EMPTY_RECORD,
@@ -132,7 +152,13 @@ export async function replaceMissing(context: Context, principal: Principal, id:
 
 function bodyFromRow(row: SessionRow): CreateSession {
   const { record } = row
-  const texts = { session_name: record.session_name, project_dir: record.project_dir, working_dir: record.working_dir, project_id: record.project_id, agent_name: record.agent_name }
+  const texts = {
+    session_name: record.session_name,
+    project_dir: record.project_dir,
+    working_dir: record.working_dir,
+    project_id: record.project_id,
+    agent_name: record.agent_name,
+  }
   const given = Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== null))
   const options = record.options === null ? {} : { [row.kind]: record.options }
   return { kind: row.kind, ...given, ...options } as CreateSession
@@ -144,7 +170,8 @@ export async function patchSession(context: Context, principal: Principal, id: s
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
   const patch = parseWith(patchSessionSchema, body)
-  if (log.row.kind === 'run' && patch.session_name === '') throw new HoldfastError('invalid_request', 'session_name: a run needs a name.', { field: 'session_name' })
+  if (log.row.kind === 'run' && patch.session_name === '')
+    throw new HoldfastError('invalid_request', 'session_name: a run needs a name.', { field: 'session_name' })
   const feed = await loadFeed(context, log.row.owner)
   return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
@@ -196,7 +223,15 @@ export async function dropSession(context: Context, log: Log, status: 'deleted' 
     if (spare()) return
     const { record } = transaction.rowOf(log)
     const state: SessionState = status === 'expired' ? 'expired' : 'ended'
-    const rest: SessionRecord = { ...record, description: null, metadata: {}, result_text: null, result_seq: 0, state, ended_at: record.ended_at ?? transaction.now }
+    const rest: SessionRecord = {
+      ...record,
+      description: null,
+      metadata: {},
+      result_text: null,
+      result_seq: 0,
+      state,
+      ended_at: record.ended_at ?? transaction.now,
+    }
     transaction.drop(log, status, rest)
     if (status === 'expired') announce(context, transaction, feed, 'session.updated', { ...transaction.rowOf(log), record: rest })
     else transaction.append(feed, [{ type: 'session.deleted', id: context.random.id(), payload: { session_id: log.id } }], '_feed')
@@ -204,7 +239,12 @@ export async function dropSession(context: Context, log: Log, status: 'deleted' 
 }
 
 /** Appends `session.ended` and finishes the session; of a finished one it changes nothing. Returns the event's seq, null where there is none. */
-export async function endSession(context: Context, principal: Principal, id: string, also?: Also<number | null>): Promise<{ session: Session; seq: number | null }> {
+export async function endSession(
+  context: Context,
+  principal: Principal,
+  id: string,
+  also?: Also<number | null>,
+): Promise<{ session: Session; seq: number | null }> {
   refuseWhileDraining(context)
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
@@ -231,7 +271,11 @@ export async function resumeSession(
   return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
     const reopened = record.ended_at !== null
-    transaction.patch(log, { ...record, last_resumed_at: transaction.now, ...(reopened ? { state: 'running', ended_at: null } : {}) }, reopened ? 'running' : undefined)
+    transaction.patch(
+      log,
+      { ...record, last_resumed_at: transaction.now, ...(reopened ? { state: 'running', ended_at: null } : {}) },
+      reopened ? 'running' : undefined,
+    )
     const row = transaction.rowOf(log)
     announce(context, transaction, feed, 'session.updated', row)
     return { session: sessionFromRow(row, context.store.epoch), context_restored: false, messages: 0, head_seq: row.head }
@@ -246,8 +290,10 @@ export async function listSessions(
 ): Promise<{ sessions: Session[]; next_page: string | null }> {
   requireScope(principal, 'read')
   const limit = query.limit ?? 100
-  if (query.status !== undefined && query.status !== 'running' && query.status !== 'finished') throw new HoldfastError('invalid_request', 'status is "running" or "finished".', { field: 'status' })
-  if (query.kind !== undefined && !['chat', 'terminal', 'ui', 'run'].includes(query.kind)) throw new HoldfastError('invalid_request', `There is no kind "${query.kind}".`, { field: 'kind' })
+  if (query.status !== undefined && query.status !== 'running' && query.status !== 'finished')
+    throw new HoldfastError('invalid_request', 'status is "running" or "finished".', { field: 'status' })
+  if (query.kind !== undefined && !['chat', 'terminal', 'ui', 'run'].includes(query.kind))
+    throw new HoldfastError('invalid_request', `There is no kind "${query.kind}".`, { field: 'kind' })
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1000) throw new HoldfastError('invalid_request', 'limit is 1 to 1000.', { field: 'limit' })
   const before = query.page === undefined ? undefined : parsePage(query.page)
   if (principal.sessionId !== undefined) {
@@ -280,7 +326,8 @@ function parsePage(page: string): { activityAt: number; id: string } {
   const dot = page.indexOf('.')
   const activityAt = Number(page.slice(0, dot))
   const id = page.slice(dot + 1)
-  if (dot < 1 || !Number.isSafeInteger(activityAt) || !isId(id)) throw new HoldfastError('invalid_request', 'page is not one that this server gave.', { field: 'page' })
+  if (dot < 1 || !Number.isSafeInteger(activityAt) || !isId(id))
+    throw new HoldfastError('invalid_request', 'page is not one that this server gave.', { field: 'page' })
   return { activityAt, id }
 }
 

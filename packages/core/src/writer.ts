@@ -2,7 +2,19 @@ import { bytesFromText, chunksFromEvents, encodeEvent, HoldfastError, TURN_BYTES
 import { goneError } from './access.ts'
 import type { Log } from './log.ts'
 import { damagedError, type Logs } from './logs.ts'
-import { StoreError, type Append, type Clock, type Commit, type Doc, type IdRow, type Logger, type RowPatch, type SessionRecord, type SessionRow, type Store } from './ports.ts'
+import {
+  StoreError,
+  type Append,
+  type Clock,
+  type Commit,
+  type Doc,
+  type IdRow,
+  type Logger,
+  type RowPatch,
+  type SessionRecord,
+  type SessionRow,
+  type Store,
+} from './ports.ts'
 import { isoFromMs } from './time.ts'
 
 /** One commit in the making. Everything is planned in one tick; nothing is visible before it is on disk. */
@@ -86,12 +98,16 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
         const events = drafts.map((draft, index) => {
           const bytes = bytesFromText(encodeEvent(draft, as, firstSeq + index, timestamp))
           if (bytes.byteLength > limits.event_bytes)
-            throw new HoldfastError('too_large', `An event is at most ${limits.event_bytes} bytes, this one has ${bytes.byteLength}; put large content into a blob.`, {
-              limit: 'event_bytes',
-              max: limits.event_bytes,
-              bytes: bytes.byteLength,
-              index,
-            })
+            throw new HoldfastError(
+              'too_large',
+              `An event is at most ${limits.event_bytes} bytes, this one has ${bytes.byteLength}; put large content into a blob.`,
+              {
+                limit: 'event_bytes',
+                max: limits.event_bytes,
+                bytes: bytes.byteLength,
+                index,
+              },
+            )
           return bytes
         })
         let bytes = change.row.bytes
@@ -136,7 +152,8 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
       const error = errorFromStore(thrown)
       for (const log of changes.keys()) log.failed(error)
       if (thrown instanceof StoreError && (thrown.code === 'fatal' || thrown.code === 'fenced')) onFatal(thrown)
-      else logger.warn('a commit failed', { error: thrown instanceof Error ? thrown.message : String(thrown), sessions: [...changes.keys()].map(log => log.id) })
+      else
+        logger.warn('a commit failed', { error: thrown instanceof Error ? thrown.message : String(thrown), sessions: [...changes.keys()].map(log => log.id) })
       throw error
     }
     for (const [log, change] of changes) {
@@ -192,13 +209,23 @@ export function errorFromStore(thrown: unknown): HoldfastError {
   if (!(thrown instanceof StoreError)) return new HoldfastError('internal', 'The server failed to answer; its log says why.', {}, { cause: thrown })
   switch (thrown.code) {
     case 'full':
-      return new HoldfastError('storage_failed', 'The disk is full: nothing of this was stored; try again once there is room.', { reason: 'full' }, { cause: thrown })
+      return new HoldfastError(
+        'storage_failed',
+        'The disk is full: nothing of this was stored; try again once there is room.',
+        { reason: 'full' },
+        { cause: thrown },
+      )
     case 'damaged':
       return damagedError(thrown.sessionId ?? '')
     case 'exists':
       return new HoldfastError('conflict', 'The id was used before.', {}, { cause: thrown })
     case 'stale':
-      return new HoldfastError('storage_failed', 'A write before this one failed, so this one was not stored; try again.', { reason: 'stale' }, { cause: thrown })
+      return new HoldfastError(
+        'storage_failed',
+        'A write before this one failed, so this one was not stored; try again.',
+        { reason: 'stale' },
+        { cause: thrown },
+      )
     case 'fenced':
       return new HoldfastError('storage_failed', 'Another server took over this store.', { reason: 'fenced' }, { cause: thrown })
     case 'closed':

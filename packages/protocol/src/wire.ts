@@ -1,4 +1,5 @@
 /** The part of the protocol that runs without a schema library: what a client needs at run time. */
+export * from './canonical.ts'
 export * from './chunk.ts'
 export * from './codec/binary.ts'
 export * from './cursor.ts'

@@ -67,7 +67,7 @@ export interface Host {
 /** A socket or a stream, as drain and metrics see it. */
 export interface Connection {
   readonly transport: 'ws' | 'sse' | 'poll' | 'compat'
-  /** Once a second of steady time. */
+  /** About once a second of steady time. */
   tick(nowMs: number): void
   /** Says goodbye and closes. */
   goAway(reconnectInMs: number): void

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import type { Logger } from '@holdfast/core'
+import { type Logger, StoreError } from '@holdfast/core'
 import { openSqliteStore } from '@holdfast/store-sqlite'
 import { type ConfigFlags, loadConfig, redacted } from './config/config.ts'
 import { readTextFile } from './config/read-file.ts'
@@ -53,7 +53,8 @@ export async function serve(flags: ServeFlags = {}): Promise<Serving> {
     server = await startServer({ config, store, logger, onFatal: () => finish(1) })
   } catch (error) {
     await store.close()
-    throw error
+    const isFull = error instanceof StoreError && error.code === 'full'
+    throw isFull ? new Error(`The disk of ${dataDir} is full: make room there and start again. Nothing is lost.`, { cause: error }) : error
   }
   if (config.serve.durability === 'relaxed') logger.warn('durability is relaxed: a power cut may take back what was acknowledged last')
   logger.info('serving', { url: server.url, settings: redacted(config).serve })

@@ -35,6 +35,7 @@ export interface ServerOptions {
   readonly onFatal: (error: unknown) => void
 }
 
+/** Connections are looked at this often, or oftener where heartbeats are. */
 const TICK_MS = 1000
 /** Clients come back spread over this long. */
 const RECONNECT_SPREAD_MS = 2000
@@ -105,7 +106,7 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   port = (server.address() as AddressInfo).port
   let stopTick: () => void = () => undefined
   const tick = (): void => {
-    stopTick = clock.after(TICK_MS, () => {
+    stopTick = clock.after(Math.min(TICK_MS, times.heartbeat_ms / 2), () => {
       const now = clock.steadyMs()
       for (const connection of host.connections) connection.tick(now)
       exchanges.tick(now)

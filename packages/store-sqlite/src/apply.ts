@@ -1,34 +1,17 @@
-import { zstdCompressSync } from 'node:zlib'
-import type { Sql } from './database.ts'
-import { pathsOf, blobPath } from './paths.ts'
-import type { Log, Logs } from './logs.ts'
+import type { Desk } from './desk.ts'
+import { blobPath } from './paths.ts'
+import type { Log } from './logs.ts'
 import type { CommitItem, Failure, Item, Result } from './messages.ts'
-import { docSum, idSum, snapshotSum } from './schema.ts'
+import { docSum, idSum } from './schema.ts'
 import { sumOf } from './checksum.ts'
+import { putSnapshot } from './snapshots.ts'
 import { trimLog } from './trim.ts'
 
-/** What the items of a transaction work on. */
-export interface Desk {
-  readonly sql: Sql
-  readonly logs: Logs
-  readonly paths: ReturnType<typeof pathsOf>
-  /** Sessions whose logs are not to be trusted. */
-  readonly quarantined: Set<string>
-  /** The newest fence of the lease `store`. */
-  fence: number
-  /** Set when something is out of reach and waits for the eraser. */
-  hasRemains: boolean
-}
-
-/** Snapshots larger than this are compressed (TERM-09). */
-const COMPRESS_BYTES = 10 * 1024
-
 const failure = (code: Failure['code'], message: string, sessionId?: string): Failure => ({ code, message, sessionId })
-const refuse = (code: Failure['code'], message: string, sessionId?: string): Result => ({ failure: failure(code, message, sessionId) })
 
 /** Looks whether an item can be done, and changes nothing. Throws DamagedError. */
-export function checkItem(desk: Desk, item: Item, bodies: Uint8Array): Failure | undefined {
-  if (item.op === 'commit') return checkCommit(desk, item, bodies)
+export function checkItem(desk: Desk, item: Item): Failure | undefined {
+  if (item.op === 'commit') return checkCommit(desk, item)
   if (item.op === 'snapshot') {
     const log = desk.logs.find(item.id)
     return checkLive(desk, log, item.id)
@@ -42,12 +25,12 @@ export function checkItem(desk: Desk, item: Item, bodies: Uint8Array): Failure |
 }
 
 function checkLive(desk: Desk, log: Log | undefined, id: string): Failure | undefined {
-  if (!log || log.status !== 'live') return failure('stale', `there is no live session ${id}`, id)
+  if (log?.status !== 'live') return failure('stale', `there is no live session ${id}`, id)
   if (desk.quarantined.has(id)) return failure('damaged', `the log of ${id} is quarantined`, id)
   return undefined
 }
 
-function checkCommit({ sql, logs, quarantined, fence }: Desk, commit: CommitItem, _bodies: Uint8Array): Failure | undefined {
+function checkCommit({ sql, logs, quarantined, fence }: Desk, commit: CommitItem): Failure | undefined {
   if (commit.fence < fence) return failure('fenced', 'another holder took the store over')
   const heads = new Map<string, number>()
   for (const create of commit.creates ?? []) {
@@ -95,11 +78,14 @@ export function applyItem(desk: Desk, item: Item, bodies: Uint8Array): Result {
       return { value: log.key }
     }
     case 'blob': {
-      const { changes } = desk.sql('INSERT INTO blobs (session, sha256, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING').run(item.session, item.sha256, item.bytes)
+      const { changes } = desk
+        .sql('INSERT INTO blobs (session, sha256, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
+        .run(item.session, item.sha256, item.bytes)
       desk.sql('DELETE FROM files WHERE path = ?').run(blobPath(item.session, item.sha256))
       return { value: Number(changes) }
     }
     case 'quarantine':
+      desk.quarantined.add(item.id)
       desk.sql('INSERT INTO quarantine (session, reason) VALUES (?, ?) ON CONFLICT DO NOTHING').run(item.id, item.reason)
       return undefined
   }
@@ -180,45 +166,12 @@ function dropLog(desk: Desk, log: Log, drop: { status: string; record: string; k
   Object.assign(log, { key, floor: log.head, folded: log.head, bytes: 0, loose: 0, pending: [] })
 }
 
-function putSnapshot({ sql, logs }: Desk, id: string, seq: number, state: string): Result {
-  const log = logs.find(id)
-  if (!log || seq > log.head) return refuse('stale', `there is no event ${seq} in ${id}`, id)
-  const plain = Buffer.from(state)
-  const codec = plain.byteLength > COMPRESS_BYTES ? 1 : 0
-  const stored = codec === 1 ? zstdCompressSync(plain) : plain
-  sql(`INSERT INTO snapshots (session, seq, codec, crc, state) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (session, seq) DO UPDATE SET codec = excluded.codec, crc = excluded.crc, state = excluded.state`).run(
-    log.key,
-    seq,
-    codec,
-    snapshotSum(log.key, seq, codec, stored),
-    stored,
-  )
-  pruneSnapshots(sql, log)
-  return undefined
-}
-
-/** Kept: the newest four, and the oldest that the kept log follows on; below the floor the newest of all alone. */
-export function pruneSnapshots(sql: Sql, log: Log): void {
-  const seqs = sql('SELECT seq FROM snapshots WHERE session = ? ORDER BY seq').all(log.key).map(row => row['seq'] as number)
-  const base = seqs.find(seq => seq >= log.floor)
-  const newest = seqs.slice(-4)
-  for (const seq of seqs) {
-    const isKept = seq === base || seq === seqs.at(-1) || (seq >= log.floor && newest.includes(seq))
-    if (!isKept) sql('DELETE FROM snapshots WHERE session = ? AND seq = ?').run(log.key, seq)
-  }
-}
-
 function lease(desk: Desk, name: string, holder: string, expiresAt: number): Result {
   const fence = Number(desk.sql('SELECT fence FROM leases WHERE name = ?').get(name)?.['fence'] ?? 0) + 1
-  desk.sql(`INSERT INTO leases (name, holder, fence, expires_at, crc) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET holder = excluded.holder, fence = excluded.fence, expires_at = excluded.expires_at, crc = excluded.crc`).run(
-    name,
-    holder,
-    fence,
-    expiresAt,
-    sumOf([name, holder, fence, expiresAt]),
-  )
+  desk
+    .sql(`INSERT INTO leases (name, holder, fence, expires_at, crc) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET holder = excluded.holder, fence = excluded.fence, expires_at = excluded.expires_at, crc = excluded.crc`)
+    .run(name, holder, fence, expiresAt, sumOf([name, holder, fence, expiresAt]))
   if (name === 'store') desk.fence = fence
   return { value: fence }
 }

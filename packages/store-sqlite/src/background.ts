@@ -1,4 +1,4 @@
-import type { Desk } from './apply.ts'
+import type { Desk } from './desk.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import { DamagedError } from './errors.ts'
 import { faultOf } from './database.ts'
@@ -39,7 +39,7 @@ const EMPTY_MS = 1000
 /** Less than this is not worth a file (TERM-09). */
 const LEAST_COLD_BYTES = 10 * 1024
 
-const COLD_SESSIONS = 64
+const COLD_SESSIONS = 256
 
 export function createBackground(options: BackgroundOptions): Background {
   const { settings, desk, folder, checkpoints } = options
@@ -103,12 +103,14 @@ export function createBackground(options: BackgroundOptions): Background {
     for (;;) {
       const due = readCold(desk.sql, now - settings.coldAfterMs, COLD_SESSIONS)
       for (const session of due) {
+        if (session.loose <= LEAST_COLD_BYTES && !session.hasPlain) continue
         await guarded(() => chill(session.id, session.loose))
         if (isStopped) return
       }
       const last = due.at(-1)
       if (!last) return
-      await options.run(() => writeCold(desk.sql, last))
+      const written = await options.run(() => writeCold(desk.sql, last))
+      if (written && 'failure' in written) return
     }
   }
   const foldEverything = async (): Promise<void> => {

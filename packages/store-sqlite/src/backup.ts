@@ -11,8 +11,8 @@ import { blobPath, pathsOf, segmentPath } from './paths.ts'
 import { readMeta, versionOf } from './schema.ts'
 import { randomEpoch } from './sqlite-store.ts'
 
-/** What has been copied of what has to be. */
-export type OnProgress = (progress: { readonly doneBytes: number; readonly totalBytes: number; readonly files: number }) => void
+/** What has been copied of what has to be; waited for, so that a copy can be slowed down. */
+export type OnProgress = (progress: { readonly doneBytes: number; readonly totalBytes: number; readonly files: number }) => void | Promise<void>
 
 interface ManifestFile {
   readonly path: string
@@ -84,7 +84,13 @@ function takeDatabase(from: string, to: string): State {
 }
 
 /** Copies what is not copied yet; the path of a file that went away meanwhile. */
-async function copyFiles(dataDir: string, destDir: string, files: State['files'], copied: Map<string, ManifestFile>, onProgress: OnProgress): Promise<string | undefined> {
+async function copyFiles(
+  dataDir: string,
+  destDir: string,
+  files: State['files'],
+  copied: Map<string, ManifestFile>,
+  onProgress: OnProgress,
+): Promise<string | undefined> {
   const totalBytes = files.reduce((sum, file) => sum + file.bytes, 0)
   let doneBytes = 0
   for (const { path, bytes } of files) {
@@ -100,7 +106,7 @@ async function copyFiles(dataDir: string, destDir: string, files: State['files']
       copied.set(path, await describeFile(destDir, path))
     }
     doneBytes += bytes
-    onProgress({ doneBytes, totalBytes, files: files.length })
+    await onProgress({ doneBytes, totalBytes, files: files.length })
   }
   return undefined
 }
@@ -144,7 +150,7 @@ export async function restoreStore(srcDir: string, dataDir: string, onProgress: 
     await syncFile(to)
     await syncFolder(dirname(to))
     doneBytes += file.bytes
-    onProgress({ doneBytes, totalBytes, files: manifest.files.length })
+    await onProgress({ doneBytes, totalBytes, files: manifest.files.length })
   }
   const epoch = randomEpoch()
   const commits = manifest.commits + 1

@@ -36,7 +36,10 @@ export interface StoreReport {
 const ATTEMPTS = 5
 
 /** Reads everything in a data folder and verifies it; changes nothing, and may run beside a server. Throws OpenError where there is no database that can be read. */
-export async function checkStore(dataDir: string, onProgress: (progress: { readonly sessions: number; readonly total: number }) => void = () => {}): Promise<StoreReport> {
+export async function checkStore(
+  dataDir: string,
+  onProgress: (progress: { readonly sessions: number; readonly total: number }) => void = () => {},
+): Promise<StoreReport> {
   const paths = pathsOf(dataDir)
   if (!existsSync(paths.database)) throw new OpenError('damaged', `There is no holdfast.db in ${dataDir}.`)
   const inUse = existsSync(paths.lock) && isHeld(paths.lock)
@@ -72,7 +75,9 @@ export async function checkStore(dataDir: string, onProgress: (progress: { reado
       await new Promise(resolve => setImmediate(resolve))
     }
     problems.push(...checkDocs(sql))
-    const quarantined = sql('SELECT session FROM quarantine ORDER BY session').all().map(row => row['session'] as string)
+    const quarantined = sql('SELECT session FROM quarantine ORDER BY session')
+      .all()
+      .map(row => row['session'] as string)
     const epoch = readMeta(db, 'epoch') ?? ''
     const guard = guardState({ epoch, commits: Number(readMeta(db, 'commits') ?? 0) }, paths.guard)
     return { epoch, schema, sessions, ...found, inUse, guard, quarantined, problems, strays: inUse ? [] : straysOf(sql, paths) }
@@ -100,7 +105,7 @@ async function checkSession(sql: Sql, paths: Paths, id: string): Promise<Found> 
     try {
       const found = inTransaction(sql, () => checkLog(sql, paths, id))
       if (!found) return { events: 0, bytes: 0, segments: 0, blobs: 0 }
-      for (const sha256 of found.blobs) for await (const _ of contentOf(join(paths.dataDir, blobPath(found.key, sha256)), sha256, id)) continue
+      for (const sha256 of found.blobs) for await (const _ of contentOf(join(paths.dataDir, blobPath(found.key, sha256)), sha256, id));
       return { ...found, blobs: found.blobs.length }
     } catch (error) {
       if (!(error instanceof DamagedError) || attempt >= ATTEMPTS) throw error
@@ -120,13 +125,15 @@ function inTransaction<T>(sql: Sql, work: () => T): T {
 function checkLog(sql: Sql, paths: Paths, id: string): (Omit<Found, 'blobs'> & { key: number; blobs: string[] }) | undefined {
   const row = sql(`SELECT ${SESSION_COLUMNS}, crc, record_crc, record FROM sessions WHERE id = ?`).get(id)
   if (!row) return undefined
-  if (!sessionFits(row) || row['record_crc'] !== recordSum(id, row['record'] as string)) throw new DamagedError(id, 'the row of the session does not fit its checksum')
+  if (!sessionFits(row) || row['record_crc'] !== recordSum(id, row['record'] as string))
+    throw new DamagedError(id, 'the row of the session does not fit its checksum')
   const log = logFromRow(row)
   const seen = { next: log.floor + 1, bytes: 0, events: 0 }
   const segments = checkSegments(sql, paths, log, seen)
   for (const chunk of sql('SELECT first_seq, last_seq, crc, body FROM chunks WHERE session = ? ORDER BY first_seq').iterate(log.key)) {
     const piece = { firstSeq: chunk['first_seq'] as number, lastSeq: chunk['last_seq'] as number, body: chunk['body'] as Uint8Array }
-    if (chunk['crc'] !== chunkSum(log.key, piece.firstSeq, piece.lastSeq, piece.body)) throw new DamagedError(id, `the chunk from event ${piece.firstSeq} does not fit its checksum`)
+    if (chunk['crc'] !== chunkSum(log.key, piece.firstSeq, piece.lastSeq, piece.body))
+      throw new DamagedError(id, `the chunk from event ${piece.firstSeq} does not fit its checksum`)
     follow(log, seen, piece)
   }
   if (seen.next !== log.head + 1) throw new DamagedError(id, `events end at ${seen.next - 1}, the head is ${log.head}`)
@@ -136,7 +143,9 @@ function checkLog(sql: Sql, paths: Paths, id: string): (Omit<Found, 'blobs'> & {
     const fits = snapshot['crc'] === snapshotSum(log.key, snapshot['seq'] as number, snapshot['codec'] as number, snapshot['state'] as Uint8Array)
     if (!fits) throw new DamagedError(id, `the snapshot at ${String(snapshot['seq'])} does not fit its checksum`)
   }
-  const blobs = sql('SELECT sha256 FROM blobs WHERE session = ?').all(log.key).map(blob => blob['sha256'] as string)
+  const blobs = sql('SELECT sha256 FROM blobs WHERE session = ?')
+    .all(log.key)
+    .map(blob => blob['sha256'] as string)
   return { key: log.key, events: seen.events, bytes: seen.bytes, segments, blobs }
 }
 

@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import { faultOf, type Database } from './database.ts'
 import type { Guard } from './guard.ts'
 
 /** Pages in the write-ahead log (4 KiB each) from which they are moved into the database. */
@@ -25,10 +25,20 @@ export function createCheckpoints(db: Database, guard: Guard): Checkpoints {
     return Number(row?.['log'] ?? 0) - Number(row?.['checkpointed'] ?? 0)
   }
 
-  const truncate = (): boolean => {
-    guard.sync()
-    return db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0
+  /** On a full disk what is committed stays in the write-ahead log, and is moved once there is room. */
+  const whereRoom = (work: () => boolean): boolean => {
+    try {
+      return work()
+    } catch (error) {
+      if (faultOf(error) === 'fatal') throw error
+      return false
+    }
   }
+  const truncate = (): boolean =>
+    whereRoom(() => {
+      guard.sync()
+      return db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0
+    })
 
   return {
     afterGroup(size) {
@@ -38,8 +48,11 @@ export function createCheckpoints(db: Database, guard: Guard): Checkpoints {
       groups = 0
       bytes = 0
       if (pagesWaiting() < CHECKPOINT_PAGES) return
-      guard.sync()
-      db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+      whereRoom(() => {
+        guard.sync()
+        db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+        return true
+      })
     },
     empty() {
       db.exec('PRAGMA busy_timeout = 20')

@@ -4,7 +4,9 @@ import { crash, expectKept, nothingPromised } from './testing/crash.ts'
 
 const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 10)
 
-it(`[SEQ-05] [fault 30] ${ROUNDS} kills in mid-write: nothing acked is missing, the epoch stays, no file is left over`, { timeout: 30_000 + ROUNDS * 5000 }, async () => {
+it(`[SEQ-05] [fault 30] ${ROUNDS} kills in mid-write: nothing acked is missing, the epoch stays, no file is left over`, {
+  timeout: 30_000 + ROUNDS * 5000,
+}, async () => {
   const dataDir = ownFolder()
   const promised = nothingPromised()
   for (let round = 1; round <= ROUNDS; round++) {

@@ -59,11 +59,15 @@ export function cachedSql(db: Database): Sql {
 /** `full` and `damaged` leave the connection usable; after `fatal` the state of the file is unknown. */
 export type SqliteFault = 'full' | 'damaged' | 'locked' | 'fatal'
 
+/** SQLITE_IOERR_SHMSIZE: the index of the write-ahead log could not grow; the transaction is taken back as on any full disk. */
+const NO_ROOM_FOR_INDEX = 4874
+
 /** What a thrown error of SQLite or of the file system means (https://sqlite.org/rescode.html). */
 export function faultOf(error: unknown): SqliteFault {
   const { errcode, code } = error as { errcode?: unknown; code?: unknown }
   if (code === 'ENOSPC' || code === 'EDQUOT') return 'full'
   if (typeof errcode !== 'number') return 'fatal'
+  if (errcode === NO_ROOM_FOR_INDEX) return 'full'
   switch (errcode & 0xff) {
     case 13:
       return 'full'

@@ -34,9 +34,7 @@ export function encodeCommit(batch: Batch, commit: Commit): CommitItem {
       ? { drops: drops.map(({ sessionId, status, record, keepLog }) => ({ id: sessionId, status, record: recordText(record), keepLog })) }
       : {}),
     ...(trims?.length ? { trims: trims.map(({ sessionId, floor }) => ({ id: sessionId, floor })) } : {}),
-    ...(ids?.length
-      ? { ids: ids.map(id => [id.sessionId, id.sender, id.id, id.digest, id.firstSeq, id.lastSeq, Math.trunc(id.at), id.answer] as const) }
-      : {}),
+    ...(ids?.length ? { ids: ids.map(id => [id.sessionId, id.sender, id.id, id.digest, id.firstSeq, id.lastSeq, Math.trunc(id.at), id.answer] as const) } : {}),
     ...(docs?.length ? { docs: docs.map(doc => [doc.collection, doc.id, doc.value] as const) } : {}),
   }
 }
@@ -89,4 +87,3 @@ export function packBodies(batch: Batch): ArrayBuffer {
 
 /** Names of blobs are digests, so that no name leads out of its folder. */
 export const isDigest = (sha256: string): boolean => /^[0-9a-f]{64}$/.test(sha256)
-

@@ -1,4 +1,4 @@
-import type { Desk } from './apply.ts'
+import type { Desk } from './desk.ts'
 import { removeDurably } from './files.ts'
 import type { Result } from './messages.ts'
 import { blobFolder, segmentPath } from './paths.ts'
@@ -23,7 +23,9 @@ export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () 
   const { sql, paths } = desk
 
   const eraseFiles = async (): Promise<boolean> => {
-    const old = sql(`SELECT path FROM files WHERE state = 'old' LIMIT ?`).all(SLICE.files).map(row => row['path'] as string)
+    const old = sql(`SELECT path FROM files WHERE state = 'old' LIMIT ?`)
+      .all(SLICE.files)
+      .map(row => row['path'] as string)
     if (old.length === 0) return false
     onRemoved(old.map(path => Number(/(\d+)\.seg$/.exec(path)?.[1] ?? 0)))
     await removeDurably(paths.dataDir, old)
@@ -38,7 +40,9 @@ export function createEraser({ desk, run, onRemoved, step }: EraserOptions): () 
   }
 
   const eraseSegments = async (session: number): Promise<boolean> => {
-    const keys = sql('SELECT key FROM segments WHERE session = ? LIMIT ?').all(session, SLICE.files).map(row => row['key'] as number)
+    const keys = sql('SELECT key FROM segments WHERE session = ? LIMIT ?')
+      .all(session, SLICE.files)
+      .map(row => row['key'] as number)
     if (keys.length === 0) return false
     onRemoved(keys)
     await removeDurably(paths.dataDir, keys.map(segmentPath))

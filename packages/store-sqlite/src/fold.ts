@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Desk } from './apply.ts'
+import type { Desk } from './desk.ts'
 import { DamagedError } from './errors.ts'
 import { removeDurably, writeDurably } from './files.ts'
 import type { Result } from './messages.ts'
@@ -37,7 +37,7 @@ interface Run {
 }
 
 /** What is folded at once shares its syncs; more would keep commits waiting while the rows are removed. */
-const STEP = { runs: 4, rows: 2000 } as const
+const STEP = { runs: 4, rows: 1000 } as const
 
 /** Files are written first and synced, then one transaction swaps the rows for the segment; a crash leaves one or the other, and a file that is swept. */
 export function createFolder(options: FolderOptions): Folder {
@@ -89,11 +89,9 @@ export function createFolder(options: FolderOptions): Folder {
   const isUnchanged = (work: Run, sessionId: string): boolean => {
     if (logs.find(sessionId)?.key !== work.session) return false
     if (work.rows) {
-      const now = sql('SELECT count(*) AS count, sum(length(body)) AS bytes, max(last_seq) AS last FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?').get(
-        work.session,
-        work.rows.firstSeq,
-        work.rows.lastSeq,
-      )
+      const now = sql(
+        'SELECT count(*) AS count, sum(length(body)) AS bytes, max(last_seq) AS last FROM chunks WHERE session = ? AND first_seq BETWEEN ? AND ?',
+      ).get(work.session, work.rows.firstSeq, work.rows.lastSeq)
       if (now?.['count'] !== work.rows.count || now['bytes'] !== work.rows.bytes || now['last'] !== work.rows.lastSeq) return false
     }
     return !work.replaced || sql('SELECT trimmed FROM segments WHERE key = ?').get(work.replaced.key)?.['trimmed'] === work.replaced.trimmed
@@ -151,10 +149,12 @@ export function createFolder(options: FolderOptions): Folder {
     if (!begun || 'failure' in begun) return false
     step('fold:begun')
     const first = begun.value as number
-    const built = runs.map((work, index) => ({
-      work,
-      ...buildSegment({ key: first + index, session: work.session, trimmed: work.replaced?.trimmed ?? 0 }, work.pieces, compress),
-    }))
+    const built: { work: Run; segment: Segment; file: Uint8Array }[] = []
+    for (const [index, work] of runs.entries()) {
+      built.push({ work, ...buildSegment({ key: first + index, session: work.session, trimmed: work.replaced?.trimmed ?? 0 }, work.pieces, compress) })
+      // Compression takes milliseconds: commits get their turn in between.
+      await new Promise(resolve => setImmediate(resolve))
+    }
     try {
       await writeDurably(built.map(({ segment, file }) => ({ path: join(paths.dataDir, segmentPath(segment.key)), content: file })))
     } catch (error) {
@@ -172,8 +172,13 @@ export function createFolder(options: FolderOptions): Folder {
       return { value: isIntact ? 1 : 0 }
     })
     step('fold:swapped')
+    if (swapped && 'failure' in swapped) {
+      // After a failed sync nobody knows whether the rows name these files: the next start does.
+      if (swapped.failure.code !== 'fatal') await sweep(built.map(({ segment }) => segmentPath(segment.key)))
+      return false
+    }
     onRemoved(runs.flatMap(work => (work.replaced ? [work.replaced.key] : [])))
-    return swapped !== undefined && 'value' in swapped && swapped.value === 1
+    return swapped?.value === 1
   }
 
   return {

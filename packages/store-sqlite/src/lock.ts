@@ -8,7 +8,8 @@ const WAIT_MS = 1000
 export function holdLock(path: string, waitMs = WAIT_MS): () => void {
   const db = openDatabase(path, { waitMs })
   try {
-    db.exec('BEGIN EXCLUSIVE')
+    // Nothing is ever written here, so that the lock can be had on a full disk too.
+    db.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     db.close()
     if (faultOf(error) !== 'locked') throw error

@@ -145,23 +145,20 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
 
 /** What an append changes, and no more: other columns would have their indexes written too. */
 function writeGrowth(sql: Sql, log: Log): void {
-  sql('UPDATE sessions SET activity_at = ?, head = ?, bytes = ?, loose = ?, crc = ? WHERE key = ?').run(log.activityAt, log.head, log.bytes, log.loose, logSum(log), log.key)
-}
-
-function writeRow(sql: Sql, log: Log): void {
-  sql('UPDATE sessions SET status = ?, life = ?, parent = ?, activity_at = ?, head = ?, floor = ?, bytes = ?, loose = ?, folded = ?, crc = ? WHERE key = ?').run(
-    log.status,
-    log.life,
-    log.parent,
+  sql('UPDATE sessions SET activity_at = ?, head = ?, bytes = ?, loose = ?, crc = ? WHERE key = ?').run(
     log.activityAt,
     log.head,
-    log.floor,
     log.bytes,
     log.loose,
-    log.folded,
     logSum(log),
     log.key,
   )
+}
+
+function writeRow(sql: Sql, log: Log): void {
+  sql(
+    'UPDATE sessions SET status = ?, life = ?, parent = ?, activity_at = ?, head = ?, floor = ?, bytes = ?, loose = ?, folded = ?, crc = ? WHERE key = ?',
+  ).run(log.status, log.life, log.parent, log.activityAt, log.head, log.floor, log.bytes, log.loose, log.folded, logSum(log), log.key)
 }
 
 /** In the order of SESSION_COLUMNS. */

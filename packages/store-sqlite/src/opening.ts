@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { configureWriter, migrate, readMeta, writeMeta } from './schema.ts'
 import { faultOf, openDatabase, type Database } from './database.ts'
 import { OpenError } from './errors.ts'
@@ -16,30 +16,30 @@ export interface Opened {
   readonly totals: Totals
   /** True when the database is older than it once was. */
   readonly wasPutBack: boolean
+  /** True when the last process that wrote did not close it: what it had committed was taken from the write-ahead log. */
+  readonly wasKilled: boolean
 }
 
 /** Opens the database for its one writer, brings its schema up to date and compares it with its guard. Throws OpenError. */
 export function openForWriting(paths: Paths, options: { readonly durability: 'full' | 'relaxed'; readonly newEpoch: string }): Opened {
   refuseStrays(paths)
+  const wasKilled = (statSync(`${paths.database}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
   const db = openDatabase(paths.database, { waitMs: WAIT_MS })
   try {
     configureFirst(db, options.durability)
-    if (migrate(db)) {
-      db.exec('BEGIN IMMEDIATE')
-      writeMeta(db, 'epoch', options.newEpoch)
-      writeMeta(db, 'commits', '0')
-      db.exec('COMMIT')
-    }
+    migrate(db)
     const found = { epoch: readMeta(db, 'epoch') ?? '', commits: Number(readMeta(db, 'commits') ?? 0) }
     const known = readGuard(paths.guard)
-    const wasPutBack = found.epoch === '' || isPutBack(found, known)
-    const now = wasPutBack ? { epoch: options.newEpoch, commits: Math.max(found.commits, known?.commits ?? 0) + 1 } : found
-    if (wasPutBack) setEpoch(db, now)
+    const wasPutBack = found.epoch !== '' && isPutBack(found, known)
+    // A database without one was killed while it was made.
+    const needsEpoch = wasPutBack || found.epoch === ''
+    const now = needsEpoch ? { epoch: options.newEpoch, commits: Math.max(found.commits, known?.commits ?? 0) + 1 } : found
+    if (needsEpoch) setEpoch(db, now)
     const guard = openGuard(paths.guard)
     guard.write(now)
     guard.sync()
     const totals = { commits: now.commits, sessions: Number(readMeta(db, 'sessions') ?? 0), logBytes: Number(readMeta(db, 'log_bytes') ?? 0) }
-    return { db, guard, epoch: now.epoch, totals, wasPutBack }
+    return { db, guard, epoch: now.epoch, totals, wasPutBack, wasKilled }
   } catch (error) {
     db.close()
     throw translate(error)
@@ -64,8 +64,13 @@ function configureFirst(db: Database, durability: 'full' | 'relaxed'): void {
 }
 
 const translate = (error: unknown): unknown => {
+  if (faultOf(error) === 'full') return new Error('The disk of the data folder is full: make room there and start again. Nothing is lost.', { cause: error })
   if (error instanceof OpenError || faultOf(error) !== 'damaged') return error
-  return new OpenError('damaged', 'holdfast.db is damaged and can not be opened: restore a backup into an empty folder, or move the folder away to look at it.', { cause: error })
+  return new OpenError(
+    'damaged',
+    'holdfast.db is damaged and can not be opened: restore a backup into an empty folder, or move the folder away to look at it.',
+    { cause: error },
+  )
 }
 
 /** A new database must not begin among the files of another. */

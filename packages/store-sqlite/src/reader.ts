@@ -87,7 +87,8 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
     ids(keys) {
       const sessions = new Map<string, number | undefined>([['', 0]])
       return keys.map(key => {
-        if (!sessions.has(key.sessionId)) sessions.set(key.sessionId, sql('SELECT key FROM sessions WHERE id = ?').get(key.sessionId)?.['key'] as number | undefined)
+        if (!sessions.has(key.sessionId))
+          sessions.set(key.sessionId, sql('SELECT key FROM sessions WHERE id = ?').get(key.sessionId)?.['key'] as number | undefined)
         const session = sessions.get(key.sessionId)
         const row = session === undefined ? undefined : sql('SELECT * FROM ids WHERE session = ? AND sender = ? AND id = ?').get(session, key.sender, key.id)
         return row && idFromRow(key, row)
@@ -114,7 +115,8 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
       if (!row) return undefined
       const state = row['state'] as Uint8Array
       const seq = row['seq'] as number
-      if (row['crc'] !== snapshotSum(row['session'] as number, seq, row['codec'] as number, state)) throw new DamagedError(id, 'a snapshot does not fit its checksum')
+      if (row['crc'] !== snapshotSum(row['session'] as number, seq, row['codec'] as number, state))
+        throw new DamagedError(id, 'a snapshot does not fit its checksum')
       return { seq, state: Buffer.from(row['codec'] === 1 ? zstdDecompressSync(state) : state).toString('utf8') }
     },
     blob(id, sha256) {
@@ -156,7 +158,14 @@ function readChunks(sql: Sql, log: Log, from: number, maxBytes: number): Chunk |
   }
   const first = pieces[0]
   if (!first || pieces.length === 1) return first
-  return { firstSeq: first.firstSeq, lastSeq: (pieces.at(-1) as Chunk).lastSeq, body: Buffer.concat(pieces.map(piece => piece.body), bytes) }
+  return {
+    firstSeq: first.firstSeq,
+    lastSeq: (pieces.at(-1) as Chunk).lastSeq,
+    body: Buffer.concat(
+      pieces.map(piece => piece.body),
+      bytes,
+    ),
+  }
 }
 
 function readSegment(sql: Sql, files: Files, log: Log, from: number, maxBytes: number): Chunk | undefined {
@@ -262,6 +271,7 @@ function listSql(query: ListQuery, limit: number): [string, Value[]] {
     values.push(value)
   }
   only('owner', query.owner)
+  if (query.kind === undefined) where.push(`kind <> 'feed'`)
   only('kind', query.kind)
   only('life', query.life)
   only('parent', query.parent)

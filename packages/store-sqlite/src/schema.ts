@@ -69,10 +69,9 @@ export function configureWriter(db: Database, durability: 'full' | 'relaxed'): v
   db.exec('PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON')
 }
 
-/** Brings a database to the newest schema; true when it was empty. Throws OpenError. */
-export function migrate(db: Database, migrations: readonly ((db: Database) => void)[] = MIGRATIONS): boolean {
+/** Brings a database to the newest schema. Throws OpenError. */
+export function migrate(db: Database, migrations: readonly ((db: Database) => void)[] = MIGRATIONS): void {
   const version = versionOf(db)
-  const isNew = version === 0
   if (version > migrations.length) {
     throw new OpenError('unsupported', `The database has schema ${version}, this program knows ${migrations.length}: use the newer program that wrote it.`)
   }
@@ -86,7 +85,6 @@ export function migrate(db: Database, migrations: readonly ((db: Database) => vo
       throw error
     }
   }
-  return isNew
 }
 
 /** How many migrations a database has had. Throws OpenError where it is not one of this store. */
@@ -100,7 +98,11 @@ export function versionOf(db: Database): number {
     if (application === 0 && version === 0 && tables === 0) return 0
   } catch (error) {
     if (faultOf(error) !== 'damaged') throw error
-    throw new OpenError('damaged', 'holdfast.db is damaged and can not be opened: restore a backup into an empty folder, or move the file away to look at it.', { cause: error })
+    throw new OpenError(
+      'damaged',
+      'holdfast.db is damaged and can not be opened: restore a backup into an empty folder, or move the file away to look at it.',
+      { cause: error },
+    )
   }
   throw new OpenError('damaged', 'holdfast.db is not a database of this program: start with another data folder, or restore a backup.')
 }
@@ -135,4 +137,7 @@ export const docSum = (collection: string, id: string, value: string): number =>
 
 /** Over the columns of `ids` in their order. */
 export const idSum = (row: Row): number =>
-  sumOf(['session', 'sender', 'id', 'digest', 'first_seq', 'last_seq', 'at'].map(field => row[field] ?? null), row['answer'] as string)
+  sumOf(
+    ['session', 'sender', 'id', 'digest', 'first_seq', 'last_seq', 'at'].map(field => row[field] ?? null),
+    row['answer'] as string,
+  )

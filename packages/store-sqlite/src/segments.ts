@@ -46,7 +46,11 @@ export const segmentSum = (segment: Segment): number =>
   sumOf([segment.key, segment.session, segment.firstSeq, segment.lastSeq, segment.codec, segment.bytes, segment.stored, segment.trimmed], segment.blocks)
 
 /** Cuts a run of events into blocks; compresses them where asked and where that pays. */
-export function buildSegment(place: { key: number; session: number; trimmed: number }, pieces: readonly Piece[], compress: boolean): { segment: Segment; file: Uint8Array } {
+export function buildSegment(
+  place: { key: number; session: number; trimmed: number },
+  pieces: readonly Piece[],
+  compress: boolean,
+): { segment: Segment; file: Uint8Array } {
   const packed = repack(pieces, BLOCK_BYTES)
   const bytes = packed.reduce((sum, piece) => sum + piece.body.byteLength, 0)
   let codec: number = CODEC.none

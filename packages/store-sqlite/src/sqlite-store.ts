@@ -42,7 +42,7 @@ export interface SqliteStore extends Store {
 const COLD_AFTER_MS = 10 * 60 * 1000
 const SEGMENT_BYTES = 256 * 1024
 /** How often idle sessions are looked for. */
-const TICK_MS = 30 * 1000
+const TICK_MS = { least: 1000, most: 30 * 1000 } as const
 
 /** An epoch that no other history has. */
 export const randomEpoch = (): string => `e${randomBytes(10).toString('hex')}`
@@ -112,7 +112,7 @@ function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, wakes,
   let closing: Promise<void> | undefined
   let stopTicks = (): void => {}
   const tickLater = (): void => {
-    stopTicks = clock.after(Math.min(TICK_MS, coldAfterMs), () => {
+    stopTicks = clock.after(Math.max(TICK_MS.least, Math.min(TICK_MS.most, coldAfterMs)), () => {
       thread.tick(clock.wallMs())
       tickLater()
     })

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import { join } from 'node:path'
-import { pruneSnapshots, type Desk } from './apply.ts'
+import type { Desk } from './desk.ts'
+import { pruneSnapshots } from './snapshots.ts'
 import { DamagedError } from './errors.ts'
 import type { Log } from './logs.ts'
 import { segmentPath } from './paths.ts'

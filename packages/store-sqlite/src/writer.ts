@@ -1,4 +1,5 @@
-import { checkItem, applyItem, type Desk } from './apply.ts'
+import { applyItem, checkItem } from './apply.ts'
+import type { Desk } from './desk.ts'
 import { faultOf, type Database } from './database.ts'
 import { DamagedError } from './errors.ts'
 import type { Guard } from './guard.ts'
@@ -36,7 +37,7 @@ const FATAL: Failure = { code: 'fatal', message: 'an earlier write failed: the p
 export function taskFromItem(desk: Desk, item: Item, bodies: Uint8Array): Task {
   return () => {
     try {
-      const refusal = checkItem(desk, item, bodies)
+      const refusal = checkItem(desk, item)
       if (refusal) return { failure: refusal }
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error

@@ -51,7 +51,8 @@ export function startWritingThread(settings: WorkerSettings, ports: ThreadPorts)
     worker.once('message', (message: FromWorker) => {
       worker.off('error', refuse)
       if (message.type === 'ready') resolve(threadOf(worker, message, ports))
-      else if (message.type === 'refused') reject(isOpenCode(message.code) ? new OpenError(message.code, message.message) : Object.assign(new Error(message.message), { code: message.code }))
+      else if (message.type === 'refused')
+        reject(isOpenCode(message.code) ? new OpenError(message.code, message.message) : Object.assign(new Error(message.message), { code: message.code }))
     })
   })
 }
@@ -60,7 +61,11 @@ const isOpenCode = (code: string): code is OpenErrorCode => code === 'in_use' ||
 
 const storeError = ({ code, message, sessionId }: Failure): StoreError => new StoreError(code, message, sessionId === undefined ? {} : { sessionId })
 
-function threadOf(worker: Worker, ready: { readonly epoch: string; readonly quarantined: readonly string[] }, { logger, onHeads, onRemoved }: ThreadPorts): WritingThread {
+function threadOf(
+  worker: Worker,
+  ready: { readonly epoch: string; readonly quarantined: readonly string[] },
+  { logger, onHeads, onRemoved }: ThreadPorts,
+): WritingThread {
   const quarantined = new Set(ready.quarantined)
   const waiting: Waiting[] = []
   const asked = new Map<number, { resolve: (value: number) => void; reject: (error: StoreError) => void }>()

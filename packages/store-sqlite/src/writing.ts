@@ -8,7 +8,7 @@ import { createLogs } from './logs.ts'
 import type { FromWorker, Result, ToWorker, WorkerSettings } from './messages.ts'
 import { openForWriting } from './opening.ts'
 import { pathsOf } from './paths.ts'
-import type { Desk } from './apply.ts'
+import type { Desk } from './desk.ts'
 import { createWriter, taskFromItem, type Task } from './writer.ts'
 
 export interface Writing {
@@ -28,10 +28,14 @@ const GROUP = { tasks: 4096, bytes: 8 * 1024 * 1024 } as const
 /** The worker's side: gathers what waits, writes it as a group, tells the results, and does the work that nobody waits for in between. Throws OpenError. */
 export function startWriting(settings: WorkerSettings, { post, takeWaiting, onClosed }: WritingPorts): Writing {
   const paths = pathsOf(settings.dataDir)
-  const { db, guard, epoch, totals, wasPutBack } = openForWriting(paths, settings)
+  const { db, guard, epoch, totals, wasPutBack, wasKilled } = openForWriting(paths, settings)
   if (settings.maxPageCount !== null) db.exec(`PRAGMA max_page_count = ${settings.maxPageCount}`)
   const sql = cachedSql(db)
-  const quarantined = new Set(sql('SELECT session FROM quarantine').all().map(row => row['session'] as string))
+  const quarantined = new Set(
+    sql('SELECT session FROM quarantine')
+      .all()
+      .map(row => row['session'] as string),
+  )
   const fence = Number(sql(`SELECT fence FROM leases WHERE name = 'store'`).get()?.['fence'] ?? 0)
   const desk: Desk = { sql, logs: createLogs(sql, totals), paths, quarantined, fence, hasRemains: false }
   const log = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>> = {}): void =>
@@ -151,6 +155,7 @@ export function startWriting(settings: WorkerSettings, { post, takeWaiting, onCl
   }
 
   post({ type: 'ready', epoch, quarantined: [...quarantined] })
+  if (wasKilled) log('info', 'the last stop was not clean: recovered to the last whole commit', { commits: totals.commits })
   if (wasPutBack) log('warn', 'the database is older than it once was: its logs have a new epoch', { epoch })
   background.wake()
   return {

@@ -7,7 +7,6 @@ import type { Io } from '../io.ts'
 import { jsonLine } from '../output.ts'
 import { dataFolder } from '../places.ts'
 import { createProgress } from '../progress.ts'
-import { loadStoreTools } from '../store-tools.ts'
 
 export function registerBackup(program: Command, io: Io): void {
   program.addCommand(
@@ -25,8 +24,8 @@ export function registerBackup(program: Command, io: Io): void {
         if (!existsSync(dataDir)) throw new UsageError(`There is no data folder at ${dataDir}; say where it is with --data-dir.`)
         const target = resolve(destination)
         const progress = createProgress('Copying', io)
-        await (await loadStoreTools()).backupStore(dataDir, target, progress.report)
-        progress.done()
+        const { backupStore } = await import('@holdfast/store-sqlite')
+        await backupStore(dataDir, target, ({ doneBytes, totalBytes }) => progress.report(doneBytes, totalBytes)).finally(progress.done)
         io.out(options.json ? jsonLine({ ok: true, data_dir: dataDir, backup: target }) : `Backed up ${dataDir} to ${target}.\n`)
       }),
   )
@@ -44,9 +43,14 @@ export function registerBackup(program: Command, io: Io): void {
         const from = resolve(source)
         if (!existsSync(from)) throw new UsageError(`There is no backup at ${from}.`)
         const dataDir = dataFolder(options.dataDir, io.env)
-        await (await loadStoreTools()).restoreStore(from, dataDir)
-        io.out(options.json ? jsonLine({ ok: true, data_dir: dataDir, backup: from }) : `Restored ${from} to ${dataDir}, with a new epoch. Start it: holdfast serve${options.dataDir ? ` --data-dir ${options.dataDir}` : ''}\n`)
+        const progress = createProgress('Restoring', io)
+        const { restoreStore } = await import('@holdfast/store-sqlite')
+        const { epoch } = await restoreStore(from, dataDir, ({ doneBytes, totalBytes }) => progress.report(doneBytes, totalBytes)).finally(progress.done)
+        io.out(
+          options.json
+            ? jsonLine({ ok: true, data_dir: dataDir, backup: from, epoch })
+            : `Restored ${from} to ${dataDir}, with the new epoch ${epoch}. Start it: holdfast serve${options.dataDir ? ` --data-dir ${options.dataDir}` : ''}\n`,
+        )
       }),
   )
 }
-

@@ -6,7 +6,7 @@ import { UsageError } from '../failure.ts'
 import { RETRY } from '../hook/calls.ts'
 import { applyChange, type Change, hookCommand, planInstall, planUninstall, settingsFile } from '../hook/install.ts'
 import { hookedEvents } from '../hook/settings.ts'
-import { addRecord, listDeadLetters, listRecords, spoolPlaces } from '../hook/spool.ts'
+import { addRecord, listDeadLetters, listRecords, readStatus, spoolPlaces } from '../hook/spool.ts'
 import { saveToken } from '../hook/tokens.ts'
 import { flushRuns, startFlush } from '../hook/starter.ts'
 import type { Io } from '../io.ts'
@@ -29,7 +29,16 @@ whether the server is up or not, always with exit code 0. A process in the backg
 in order and once, together with what the agent's transcript says. "install" puts it into the agent's settings.`
 
 export function registerHook(program: Command, io: Io, version: () => string): void {
-  const hook = command('hook', "report a coding agent's sessions", ['holdfast hook install --user        # every Claude Code session of yours', 'holdfast hook install --project     # this project only', 'holdfast hook status'], DETAILS)
+  const hook = command(
+    'hook',
+    "report a coding agent's sessions",
+    [
+      'holdfast hook install --user        # every Claude Code session of yours',
+      'holdfast hook install --project     # this project only',
+      'holdfast hook status',
+    ],
+    DETAILS,
+  )
   program.addCommand(hook)
   hook.addCommand(
     command(
@@ -60,7 +69,10 @@ export function registerHook(program: Command, io: Io, version: () => string): v
         if (options.dryRun) return io.out(change.after)
         const backup = applyChange(change, Date.now())
         if (options.json) io.out(jsonLine({ ok: true, file: change.file, changed: change.changed, backup: backup ?? null }))
-        else io.out(change.changed ? `Took the hooks out of ${change.file}${backup ? ` (before: ${backup})` : ''}.\n` : `No hooks of Holdfast in ${change.file}.\n`)
+        else
+          io.out(
+            change.changed ? `Took the hooks out of ${change.file}${backup ? ` (before: ${backup})` : ''}.\n` : `No hooks of Holdfast in ${change.file}.\n`,
+          )
       }),
   )
   hook.addCommand(
@@ -80,7 +92,10 @@ export function registerHook(program: Command, io: Io, version: () => string): v
       }),
   )
   hook.addCommand(
-    command('retry', 'put dead letters back into the queue, once what stopped them is mended', ['holdfast hook retry', 'holdfast hook retry --drop    # throw them away'])
+    command('retry', 'put dead letters back into the queue, once what stopped them is mended', [
+      'holdfast hook retry',
+      'holdfast hook retry --drop    # throw them away',
+    ])
       .option('--drop', 'delete them instead')
       .option('--data-dir <dir>', 'data folder with the spool (default: ~/.holdfast)')
       .action((options: { dataDir?: string; drop?: boolean }) => retry(options, io)),
@@ -109,9 +124,14 @@ function install(options: InstallOptions, io: Io, version: string): void {
   const { spool } = places(options, io)
   if (options.token) saveToken(spool, options.url ?? (io.env.HOLDFAST_URL || DEFAULT_URL), options.token)
   const backup = applyChange(change, Date.now())
-  if (options.json) return io.out(jsonLine({ ok: true, file: change.file, changed: change.changed, backup: backup ?? null, command: line, events: change.events }))
+  if (options.json)
+    return io.out(jsonLine({ ok: true, file: change.file, changed: change.changed, backup: backup ?? null, command: line, events: change.events }))
   const paint = paintFor(io)
-  io.out(change.changed ? `${paint('green', 'Installed.')} Claude Code reports ${options.user ? 'every session of yours' : 'its sessions in this project'} to Holdfast.\n\n` : `${paint('green', 'Already installed;')} nothing was changed.\n\n`)
+  io.out(
+    change.changed
+      ? `${paint('green', 'Installed.')} Claude Code reports ${options.user ? 'every session of yours' : 'its sessions in this project'} to Holdfast.\n\n`
+      : `${paint('green', 'Already installed;')} nothing was changed.\n\n`,
+  )
   const facts: [string, string][] = [
     ['Settings', change.file],
     ['Hooks', change.events.join(', ')],
@@ -120,33 +140,46 @@ function install(options: InstallOptions, io: Io, version: string): void {
   if (backup) facts.push(['Before', backup])
   io.out(list(facts, paint))
   if (line.startsWith('npx ')) io.out(`\nEach hook starts through npx, which takes a moment; "npm install -g holdfast", then this again, makes it instant.\n`)
-  io.out(`\nCheck it:\n  holdfast serve                       # in another terminal, if it does not run yet\n  claude -p "Say hello"\n  holdfast ls --kind run               # the session is there\n  holdfast hook status                 # nothing waits, no dead letters\n\nTake it out again: holdfast hook uninstall${options.user ? ' --user' : ''}\n`)
-}
-
-interface FlushStatus {
-  readonly error?: string
-  readonly failed_at?: string
-  readonly delivered_at?: string
+  io.out(
+    `\nCheck it:\n  holdfast serve                       # in another terminal, if it does not run yet\n  claude -p "Say hello"\n  holdfast ls --kind run               # the session is there\n  holdfast hook status                 # nothing waits, no dead letters\n\nTake it out again: holdfast hook uninstall${options.user ? ' --user' : ''}\n`,
+  )
 }
 
 function status(options: { dataDir?: string; json?: boolean }, io: Io): void {
   const { spool } = places(options, io)
   const records = listRecords(spool)
   const dead = listDeadLetters(spool)
-  const last = readJson<FlushStatus>(spoolPlaces(spool).status) ?? {}
+  const last = readStatus(spool)
   const installed = (['user', 'project'] as const).filter(scope => hookedEvents(readJson(settingsFile(scope, process.cwd(), io.env))).length > 0)
   const running = flushRuns(spool, Date.now())
-  if (options.json) return io.out(jsonLine({ spool, waiting: records.length, dead_letters: dead.length, delivering: running, last_error: last.error ?? null, failed_at: last.failed_at ?? null, delivered_at: last.delivered_at ?? null, installed }))
+  if (options.json)
+    return io.out(
+      jsonLine({
+        spool,
+        waiting: records.length,
+        dead_letters: dead.length,
+        delivering: running,
+        last_error: last.error ?? null,
+        failed_at: last.failed_at ?? null,
+        delivered_at: last.delivered_at ?? null,
+        installed,
+      }),
+    )
   const paint = paintFor(io)
   const now = Date.now()
   const oldest = records[0] === undefined ? '' : `, the oldest from ${ago(new Date(Number(records[0].slice(0, 17)) / 1000).toISOString(), now)}`
   io.out(
     list(
       [
-        ['Installed', installed.length === 0 ? 'no (holdfast hook install --user)' : installed.map(scope => (scope === 'user' ? 'for this user' : 'in this project')).join(', ')],
+        [
+          'Installed',
+          installed.length === 0
+            ? 'no (holdfast hook install --user)'
+            : installed.map(scope => (scope === 'user' ? 'for this user' : 'in this project')).join(', '),
+        ],
         ['Waiting', `${records.length}${oldest}`],
         ['Delivering', running ? 'yes, a process runs' : records.length > 0 ? 'no; the next hook starts it, or "holdfast hook flush"' : 'nothing to do'],
-        ['Delivered', last.delivered_at ? ago(last.delivered_at, now) : last.error ? 'not since the last error' : 'nothing yet'],
+        ['Delivered', last.delivered_at ? ago(last.delivered_at, now) : 'nothing yet'],
         ['Last error', last.error ? paint('red', `${last.error} (${ago(last.failed_at, now)})`) : 'none'],
         ['Dead letters', dead.length === 0 ? 'none' : paint('yellow', `${dead.length}, in ${spoolPlaces(spool).dead}`)],
         ['Spool', spool],
@@ -154,7 +187,8 @@ function status(options: { dataDir?: string; json?: boolean }, io: Io): void {
       paint,
     ),
   )
-  for (const name of dead.slice(-3)) io.out(`  ${paint('yellow', name)}: ${readJson<{ reason?: string }>(join(spoolPlaces(spool).dead, name))?.reason ?? 'unreadable'}\n`)
+  for (const name of dead.slice(-3))
+    io.out(`  ${paint('yellow', name)}: ${readJson<{ reason?: string }>(join(spoolPlaces(spool).dead, name))?.reason ?? 'unreadable'}\n`)
 }
 
 /** Dead letters that hold a hook's text go back as they came; those that hold an event go out as that event. */
@@ -166,7 +200,9 @@ function retry(options: { dataDir?: string; drop?: boolean }, io: Io): void {
     const path = join(dead, name)
     const letter = readJson<{ text?: string; event?: unknown; session_id?: string; url?: string }>(path)
     if (!options.drop) {
-      const text = letter?.text ?? (letter?.event && letter.session_id ? JSON.stringify({ session_id: letter.session_id, hook_event_name: RETRY, event: letter.event }) : undefined)
+      const text =
+        letter?.text ??
+        (letter?.event && letter.session_id ? JSON.stringify({ session_id: letter.session_id, hook_event_name: RETRY, event: letter.event }) : undefined)
       if (text === undefined) {
         renameSync(path, `${path}.unreadable`)
         continue

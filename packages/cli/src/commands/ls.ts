@@ -16,15 +16,21 @@ interface LsOptions extends ClientOptions {
 export function registerLs(program: Command, io: Io): void {
   program.addCommand(
     withClient(
-      command('ls', 'list sessions, newest activity first', ['holdfast ls', 'holdfast ls --kind run --status running', 'holdfast ls --all --json | jq -r .session_id']).alias('list'),
+      command('ls', 'list sessions, newest activity first', [
+        'holdfast ls',
+        'holdfast ls --kind run --status running',
+        'holdfast ls --all --json | jq -r .session_id',
+      ]).alias('list'),
     )
       .option('--kind <kind>', `only one kind: ${KIND_NAMES.join(', ')}`)
       .option('--status <status>', 'only running or finished ones')
       .option('--limit <count>', 'how many', '30')
       .option('--all', 'all of them, page after page')
       .action(async (options: LsOptions) => {
-        if (options.kind !== undefined && !(KIND_NAMES as readonly string[]).includes(options.kind)) throw new UsageError(`--kind is one of ${KIND_NAMES.join(', ')}.`)
-        if (options.status !== undefined && options.status !== 'running' && options.status !== 'finished') throw new UsageError('--status is "running" or "finished".')
+        if (options.kind !== undefined && !(KIND_NAMES as readonly string[]).includes(options.kind))
+          throw new UsageError(`--kind is one of ${KIND_NAMES.join(', ')}.`)
+        if (options.status !== undefined && options.status !== 'running' && options.status !== 'finished')
+          throw new UsageError('--status is "running" or "finished".')
         if (!/^[1-9]\d{0,5}$/.test(options.limit)) throw new UsageError('--limit is a number from 1.')
         const { sessions, more } = await listAll(apiOf(options, io), options)
         if (options.json) for (const session of sessions) io.out(jsonLine(session))

@@ -45,7 +45,7 @@ export function registerPost(program: Command, io: Io): void {
       .option('--role <role>', 'of a message: user, assistant, …')
       .option('--text <text>', 'of a message; - reads it from standard input')
       .option('--field <key=value>', 'any other field; values that are JSON are taken as such; may be repeated', collect)
-      .option('--id <event-id>', 'the event\'s own id: the same id twice is one event')
+      .option('--id <event-id>', "the event's own id: the same id twice is one event")
       .option('--create', 'create the session (a run) where there is none')
       .option('--name <name>', 'with --create: its name (default: the id)')
       .action(async (id: string, options: PostOptions) => post(id, options, io)),
@@ -64,7 +64,10 @@ async function post(id: string, options: PostOptions, io: Io): Promise<void> {
     posted += items.length
     const result = answer.body as { first_seq: number; last_seq: number; duplicate: boolean }
     if (options.json) io.out(jsonLine(result))
-    else io.out(`${result.duplicate ? 'Already there' : 'Posted'}: ${result.first_seq === result.last_seq ? `event ${result.last_seq}` : `events ${result.first_seq} to ${result.last_seq}`} of ${id}.\n`)
+    else
+      io.out(
+        `${result.duplicate ? 'Already there' : 'Posted'}: ${result.first_seq === result.last_seq ? `event ${result.last_seq}` : `events ${result.first_seq} to ${result.last_seq}`} of ${id}.\n`,
+      )
   }
   if (posted === 0) throw new UsageError('Standard input had no events.')
 }
@@ -78,7 +81,13 @@ async function batchesOf(options: PostOptions, io: Io): Promise<AsyncIterable<Ba
   }
   if (id !== undefined && !isId(id)) throw new UsageError('--id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.')
   const text = options.text === '-' ? await allOf(io) : options.text
-  const item = { event_type: type ?? 'message', ...(id ? { id } : {}), ...(role ? { role } : {}), ...(text === undefined ? {} : { content: text }), ...Object.fromEntries((field ?? []).map(keyValue)) }
+  const item = {
+    event_type: type ?? 'message',
+    ...(id ? { id } : {}),
+    ...(role ? { role } : {}),
+    ...(text === undefined ? {} : { content: text }),
+    ...Object.fromEntries((field ?? []).map(keyValue)),
+  }
   return [{ items: [item] }]
 }
 
@@ -101,4 +110,3 @@ async function ensure(api: Api, id: string, name: string, io: Io): Promise<void>
     if (!(error instanceof HoldfastError && error.code === 'conflict')) throw error
   }
 }
-

@@ -1,37 +1,10 @@
+import type { ServeFlags, Serving } from '@holdfast/server'
 import type { Command } from 'commander'
 import { command, collect } from '../command.ts'
 import { ExitError, UsageError } from '../failure.ts'
 import type { Io } from '../io.ts'
 import { jsonLine, list, paintFor } from '../output.ts'
-
-/** What the server is told; absent means its own default or its configuration file's. */
-export interface ServeFlags {
-  readonly host?: string
-  readonly port?: number
-  readonly dataDir?: string
-  readonly durability?: 'full' | 'relaxed'
-  readonly token?: string
-  readonly allowOrigin?: string[]
-  readonly allowHost?: string[]
-  readonly publicUrl?: string
-  readonly trustProxy?: boolean
-  readonly tlsCert?: string
-  readonly tlsKey?: string
-  readonly config?: string
-  readonly json?: boolean
-}
-
-/** A server that accepts connections. */
-export interface Serving {
-  readonly url: string
-  readonly pid: number
-  readonly dataDir: string
-  readonly tokenFile: string | null
-  /** Drains and ends; a second call hurries nothing. */
-  stop(): Promise<void>
-  /** The exit code, once it has ended. */
-  readonly done: Promise<number>
-}
+import { DEFAULT_URL } from '../places.ts'
 
 export type Serve = (flags: ServeFlags) => Promise<Serving>
 
@@ -44,7 +17,12 @@ export function registerServe(program: Command, io: Io, load: () => Promise<Serv
     command(
       'serve',
       'start the server',
-      ['holdfast serve', 'holdfast serve --port 0 --json               # a free port; the first line says where', 'holdfast serve --host 0.0.0.0 --token "$SECRET" --public-url https://agents.example.com', 'holdfast serve --config holdfast.toml'],
+      [
+        'holdfast serve',
+        'holdfast serve --port 0 --json               # a free port; the first line says where',
+        'holdfast serve --host 0.0.0.0 --token "$SECRET" --public-url https://agents.example.com',
+        'holdfast serve --config holdfast.toml',
+      ],
       DETAILS,
     )
       .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
@@ -73,23 +51,24 @@ export function registerServe(program: Command, io: Io, load: () => Promise<Serv
   )
 }
 
-async function loadServe(): Promise<Serve> {
-  const name = '@holdfast/server'
-  const { serve } = (await import(name)) as { serve: Serve }
-  return serve
-}
+/** Loaded when it is needed: no other command waits for the server's code. */
+const loadServe = async (): Promise<Serve> => (await import('@holdfast/server')).serve
 
 function flagsOf(given: Record<string, unknown>): ServeFlags {
   const { port, durability, tlsCert, tlsKey } = given
-  if (port !== undefined && !(/^\d{1,5}$/.test(String(port)) && Number(port) <= 65_535)) throw new UsageError(`--port is a number from 0 to 65535, not "${port}".`)
-  if (durability !== undefined && durability !== 'full' && durability !== 'relaxed') throw new UsageError(`--durability is "full" or "relaxed", not "${durability}".`)
+  if (port !== undefined && !(/^\d{1,5}$/.test(String(port)) && Number(port) <= 65_535))
+    throw new UsageError(`--port is a number from 0 to 65535, not "${port}".`)
+  if (durability !== undefined && durability !== 'full' && durability !== 'relaxed')
+    throw new UsageError(`--durability is "full" or "relaxed", not "${durability}".`)
   if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new UsageError('--tls-cert and --tls-key go together.')
-  return { ...given, ...(port === undefined ? {} : { port: Number(port) }) } as ServeFlags
+  const { json: _json, ...flags } = given
+  return { ...flags, ...(port === undefined ? {} : { port: Number(port) }) } as ServeFlags
 }
 
 function banner(serving: Serving, io: Io): string {
   const paint = paintFor(io)
   const needsToken = serving.tokenFile === null ? ' -H "authorization: Bearer $TOKEN"' : ''
+  const elsewhere = serving.url === DEFAULT_URL ? '' : ` --url ${serving.url}`
   const curl = (path: string, body: string): string => `  curl -s ${serving.url}${path} -H 'content-type: application/json'${needsToken} -d '${body}'\n`
   return (
     `${paint('bold', 'Holdfast is running.')}\n\n` +
@@ -104,6 +83,6 @@ function banner(serving: Serving, io: Io): string {
     `\n${paint('dim', 'Post a first event:')}\n` +
     curl('/sessions', '{"session_id":"hello","session_name":"Hello"}') +
     curl('/sessions/hello/events', '{"event_type":"message","role":"assistant","content":"It works."}') +
-    `\n${paint('dim', 'Watch it:')}\n  holdfast tail hello\n\n${paint('dim', 'Ctrl-C stops the server; what was acknowledged is on disk.')}\n`
+    `\n${paint('dim', 'Watch it:')}\n  holdfast tail hello${elsewhere}\n\n${paint('dim', 'Ctrl-C stops the server; what was acknowledged is on disk.')}\n`
   )
 }

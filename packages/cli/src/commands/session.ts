@@ -10,7 +10,12 @@ import { ago, bytesText, jsonLine, list, oneLine, paintFor, stateStyle } from '.
 export function registerSession(program: Command, io: Io): void {
   program.addCommand(
     withClient(
-      command('status', 'show how a session stands', ['holdfast status build', 'until [ "$(holdfast status build --json | jq -r .status)" = finished ]; do sleep 5; done'], 'With --json: {"status": "running" | "finished" | "not_existent", "state", "session"}. Exit code 1 where there is no such session.'),
+      command(
+        'status',
+        'show how a session stands',
+        ['holdfast status build', 'until [ "$(holdfast status build --json | jq -r .status)" = finished ]; do sleep 5; done'],
+        'With --json: {"status": "running" | "finished" | "not_existent", "state", "session"}. Exit code 1 where there is no such session.',
+      ),
     )
       .argument('<id>')
       .action(async (id: string, options: ClientOptions) => status(id, options, io)),
@@ -53,7 +58,12 @@ export function registerSession(program: Command, io: Io): void {
       }),
   )
   program.addCommand(
-    withClient(command('rm', 'delete sessions: their events and files are erased, their ids are not used again', ['holdfast rm build', 'holdfast rm parent --children delete']).alias('delete'))
+    withClient(
+      command('rm', 'delete sessions: their events and files are erased, their ids are not used again', [
+        'holdfast rm build',
+        'holdfast rm parent --children delete',
+      ]).alias('delete'),
+    )
       .argument('<id...>')
       .option('--children <what>', 'what becomes of sessions that it started: keep or delete', 'keep')
       .action(async (ids: string[], options: ClientOptions & { children: string }) => {
@@ -70,7 +80,10 @@ async function status(id: string, options: ClientOptions, io: Io): Promise<void>
   const api = apiOf(options, io)
   const { body } = await api.request('GET', `${sessionPath(id)}/status`)
   const { status: word, state } = body as { status: string; state: string | null }
-  const session = word === 'not_existent' && !options.json ? undefined : await api.request('GET', sessionPath(id)).then(answer => (answer.body as { session: Session }).session, orNull(word))
+  const session =
+    word === 'not_existent' && !options.json
+      ? undefined
+      : await api.request('GET', sessionPath(id)).then(answer => (answer.body as { session: Session }).session, orNull(word))
   if (options.json) {
     io.out(jsonLine({ status: word, state, ...(session ? { session } : {}) }))
     if (!session) throw await missing(id)

@@ -1,4 +1,3 @@
-import { createClient } from '@holdfast/client'
 import { type Event, HoldfastError, parseCursor, type Session } from '@holdfast/protocol'
 import type { Command } from 'commander'
 import { type Api, sessionPath } from '../api.ts'
@@ -22,7 +21,18 @@ that it showed, so that nothing is missed and nothing comes twice; the session d
 export function registerTail(program: Command, io: Io): void {
   program.addCommand(
     withClient(
-      command('tail', 'watch a session: what was, then what comes', ['holdfast tail build', 'holdfast tail build --last 20', 'holdfast tail build --no-follow --json > build.jsonl', 'holdfast tail _feed --from 0', 'holdfast tail build --json | jq -r "select(.type == \\"run.message\\").payload.content"'], DETAILS),
+      command(
+        'tail',
+        'watch a session: what was, then what comes',
+        [
+          'holdfast tail build',
+          'holdfast tail build --last 20',
+          'holdfast tail build --no-follow --json > build.jsonl',
+          'holdfast tail _feed --from 0',
+          'holdfast tail build --json | jq -r "select(.type == \\"run.message\\").payload.content"',
+        ],
+        DETAILS,
+      ),
     )
       .argument('<id>')
       .option('--from <cursor>', 'begin after this place: a seq, or <epoch>.<seq>; 0 is the start (the default)')
@@ -38,7 +48,7 @@ async function tail(id: string, options: TailOptions, io: Io): Promise<void> {
   const head = await headOf(api, id)
   const cursor = startOf(options, head)
   const printer = createPrinter(options.json === true, io)
-  const steps = options.follow ? followSession(createClient({ url: api.url, ...(api.token === undefined ? {} : { token: api.token }), store: null }), id, cursor, io.signal) : readToHead(api, id, cursor, io.signal)
+  const steps = options.follow ? followSession(api, id, cursor, io.signal) : readToHead(api, id, cursor, io.signal)
   for await (const step of steps) printer.show(step)
   printer.finish()
 }
@@ -54,22 +64,17 @@ function startOf(options: TailOptions, head: number): string | number {
     if (!/^\d{1,9}$/.test(options.last)) throw new UsageError('--last is a number of events.')
     return Math.max(0, head - Number(options.last))
   }
-  if (options.from !== undefined && parseCursor(options.from) === undefined) throw new HoldfastError('invalid_cursor', `"${options.from}" is no cursor: give a seq like 42, or <epoch>.<seq>.`)
+  if (options.from !== undefined && parseCursor(options.from) === undefined)
+    throw new HoldfastError('invalid_cursor', `"${options.from}" is no cursor: give a seq like 42, or <epoch>.<seq>.`)
   return options.from ?? 0
 }
 
 function createPrinter(json: boolean, io: Io): { show(step: Step): void; finish(): void } {
   const paint = paintFor(io)
   let midLine = false
-  let status = ''
   const endLine = (): void => {
     if (midLine) io.out('\n')
     midLine = false
-  }
-  const say = (text: string): void => {
-    if (text === status) return
-    status = text
-    if (text !== '') io.err(`${text}\n`)
   }
   const showEvent = (event: Event): void => {
     if (json) return io.out(jsonLine(event))
@@ -87,10 +92,10 @@ function createPrinter(json: boolean, io: Io): { show(step: Step): void; finish(
   return {
     show(step) {
       if (step.type === 'event') showEvent(step.event)
-      else if (step.type === 'notice') {
+      else {
         endLine()
         io.err(`— ${step.text}\n`)
-      } else say(step.text)
+      }
     },
     finish: endLine,
   }

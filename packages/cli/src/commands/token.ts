@@ -19,10 +19,25 @@ const DETAILS = `Scopes: read (see sessions), write (inputs, rename, resume, end
 exec (create terminals and agents), admin (all of them, every owner's sessions).`
 
 export function registerToken(program: Command, io: Io): void {
-  const token = command('token', 'make, list and revoke tokens', ['holdfast token create --subject ci --scope produce --scope read', 'holdfast token ls', 'holdfast token revoke 0199…'], DETAILS)
+  const token = command(
+    'token',
+    'make, list and revoke tokens',
+    ['holdfast token create --subject ci --scope produce --scope read', 'holdfast token ls', 'holdfast token revoke 0199…'],
+    DETAILS,
+  )
   program.addCommand(token)
   token.addCommand(
-    withClient(command('create', 'make a token; it is shown this once', ['holdfast token create --subject ci --scope produce --expires 30d', 'export HOLDFAST_TOKEN=$(holdfast token create --subject me --scope read --scope write)'], DETAILS))
+    withClient(
+      command(
+        'create',
+        'make a token; it is shown this once',
+        [
+          'holdfast token create --subject ci --scope produce --expires 30d',
+          'export HOLDFAST_TOKEN=$(holdfast token create --subject me --scope read --scope write)',
+        ],
+        DETAILS,
+      ),
+    )
       .requiredOption('--subject <name>', 'who it is for: the owner of what it creates')
       .option('--scope <scope>', `${SCOPES.join(', ')}; may be repeated`, collect)
       .option('--session <id>', 'good for this session only')

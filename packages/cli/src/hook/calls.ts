@@ -1,4 +1,4 @@
-import { parseLossless } from '@holdfast/protocol'
+import { parseLossless } from '@holdfast/protocol/wire'
 import { digest, type Item, type SessionState } from './session-state.ts'
 import { firstTime, isFields, keepClaim, promptClaim, squeeze, takeClaim, toolEventId } from './lines.ts'
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { HoldfastError } from '@holdfast/protocol'
+import { HoldfastError } from '@holdfast/protocol/wire'
 import { type Api, sessionPath, StrangeAnswerError } from '../api.ts'
 import { digest, type Item, type Plan } from './session-state.ts'
 import { spoolPlaces } from './spool.ts'

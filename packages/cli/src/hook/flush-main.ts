@@ -1,11 +1,10 @@
 // The detached process that delivers what hooks spooled (RUN-12). Started by a hook, ends by itself.
-import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Api, apiFor, createApi } from '../api.ts'
 import { dataFolder, spoolFolder } from '../places.ts'
 import { createFlush } from './flush.ts'
 import { type FlushLock, takeFlushLock } from './lock.ts'
-import { listRecords, spoolPlaces } from './spool.ts'
+import { listRecords, writeStatus } from './spool.ts'
 import { savedToken } from './tokens.ts'
 import { readLines } from './transcript.ts'
 
@@ -63,7 +62,7 @@ async function work(lock: FlushLock, report: (error: unknown) => void): Promise<
     } catch (error) {
       failingSince ??= performance.now()
       report(error)
-      writeError(error)
+      writeStatus(spool, { error: error instanceof Error ? error.message : String(error), failed_at: new Date().toISOString() })
       if (performance.now() - failingSince >= PATIENCE_MS) return true
       // Full jitter, so that many machines do not come back at once.
       await sleep(50 + Math.random() * Math.min(BACKOFF.mostMs, BACKOFF.firstMs * 2 ** failures++))
@@ -77,15 +76,6 @@ async function waitForLine(attempt: () => boolean): Promise<boolean> {
   for (const until = performance.now() + LINE_MS; ; await sleep(20)) {
     if (attempt()) return true
     if (performance.now() >= until) return false
-  }
-}
-
-function writeError(error: unknown): void {
-  try {
-    const message = error instanceof Error ? error.message : String(error)
-    writeFileSync(spoolPlaces(spool).status, JSON.stringify({ error: message, failed_at: new Date().toISOString() }), { mode: 0o600 })
-  } catch {
-    // Only for people to read.
   }
 }
 

@@ -39,8 +39,14 @@ function line(value: object): string {
 }
 const prompt = (text: string, promptId: string) => line({ type: 'user', promptId, message: { role: 'user', content: text } })
 const answer = (text: string) => line({ type: 'assistant', message: { id: `msg-${uuids}`, role: 'assistant', content: [{ type: 'text', text }] } })
-const toolUse = (id: string) => line({ type: 'assistant', message: { id: `msg-${uuids}`, role: 'assistant', content: [{ type: 'tool_use', id, name: 'Bash', input: { command: id } }] } })
-const toolResult = (id: string) => line({ type: 'user', message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: `out ${id}` }] }, toolUseResult: { stdout: `out ${id}` } })
+const toolUse = (id: string) =>
+  line({ type: 'assistant', message: { id: `msg-${uuids}`, role: 'assistant', content: [{ type: 'tool_use', id, name: 'Bash', input: { command: id } }] } })
+const toolResult = (id: string) =>
+  line({
+    type: 'user',
+    message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: `out ${id}` }] },
+    toolUseResult: { stdout: `out ${id}` },
+  })
 
 const flushOf = (world: Partial<FlushWorld> = {}) =>
   createFlush({
@@ -63,7 +69,8 @@ async function flush(world: Partial<FlushWorld> = {}): Promise<void> {
 async function log(): Promise<string[]> {
   return (await server.events(SESSION)).map(({ type, payload }) => {
     const content = payload.content
-    const text = typeof content === 'string' ? content : (content as { text?: string; type: string }[] | undefined)?.map(block => block.text ?? block.type).join('|')
+    const text =
+      typeof content === 'string' ? content : (content as { text?: string; type: string }[] | undefined)?.map(block => block.text ?? block.type).join('|')
     return [type, payload.role, text, payload.tool_use_id].filter(part => part !== undefined).join(' ')
   })
 }
@@ -102,7 +109,13 @@ describe('the flush of hooks', () => {
     expect(await log()).toEqual(['run.session_start', ...turnLog(1), ...turnLog(2), 'run.session_stop'])
     expect(listRecords(spool)).toEqual([])
     const { session } = (await createApi(server.url, undefined).request('GET', `/sessions/${SESSION}`)).body as { session: Record<string, unknown> }
-    expect(session).toMatchObject({ session_name: 'shop', project_dir: '/home/me/shop', working_dir: '/home/me/shop', agent_name: 'claude-code', state: 'ended' })
+    expect(session).toMatchObject({
+      session_name: 'shop',
+      project_dir: '/home/me/shop',
+      working_dir: '/home/me/shop',
+      agent_name: 'claude-code',
+      state: 'ended',
+    })
     const result = await createApi(server.url, undefined).request('GET', `/sessions/${SESSION}/result`)
     expect(result.body).toEqual({ result: 'done 2' })
   })
@@ -177,7 +190,11 @@ describe('the flush of hooks', () => {
     let number = 2
     for (const crashAt of steps) {
       turn(++number)
-      const crashed = flush({ step: name => { if (name === crashAt) throw new Error(`crash at ${name}`) } })
+      const crashed = flush({
+        step: name => {
+          if (name === crashAt) throw new Error(`crash at ${name}`)
+        },
+      })
       await expect(crashed).rejects.toThrow('crash at')
       turn(++number)
       await flush()
@@ -195,7 +212,13 @@ describe('the flush of hooks', () => {
 
   it('[RUN-12] a prompt told from its hook before a crash is not told again from its line after it', async () => {
     call('UserPromptSubmit', { prompt_id: 'p1', prompt: 'go on' })
-    await expect(flush({ step: name => { if (name === 'save') throw new Error('crash') } })).rejects.toThrow('crash')
+    await expect(
+      flush({
+        step: name => {
+          if (name === 'save') throw new Error('crash')
+        },
+      }),
+    ).rejects.toThrow('crash')
     prompt('go on', 'p1')
     answer('done 1')
     call('Stop', { last_assistant_message: 'done 1' })
@@ -213,7 +236,11 @@ describe('the flush of hooks', () => {
     expect(await log()).toEqual(turnLog(1).map(entry => (entry === 'run.pre_tool t1' ? 'run.hook.warning' : entry)))
     const [name, ...others] = listDeadLetters(spool)
     expect(others).toEqual([])
-    expect(JSON.parse(readFileSync(join(spoolPlaces(spool).dead, name as string), 'utf8'))).toMatchObject({ reason: 'no such tool', session_id: SESSION, event: { event_type: 'pre_tool' } })
+    expect(JSON.parse(readFileSync(join(spoolPlaces(spool).dead, name as string), 'utf8'))).toMatchObject({
+      reason: 'no such tool',
+      session_id: SESSION,
+      event: { event_type: 'pre_tool' },
+    })
     expect(listRecords(spool)).toEqual([])
   })
 
@@ -243,8 +270,9 @@ describe('the flush of hooks', () => {
     call('PostToolUse', { tool_name: 'Bash', tool_input: { command: 'yes' }, tool_response: { stdout, stderr: '' }, tool_use_id: 't1' })
     await flush()
     const event = (await server.events(SESSION)).find(({ type }) => type === 'run.post_tool')
-    expect(event?.payload.tool_response).toMatchObject({ stdout: { media_type: 'text/plain; charset=utf-8', bytes: 400_000 }, stderr: '' })
-    const { blob } = (event?.payload.tool_response as { stdout: { blob: string } }).stdout
+    const response = event?.payload.tool_response as { stdout: { blob: string } }
+    expect(response).toMatchObject({ stdout: { media_type: 'text/plain; charset=utf-8', bytes: 400_000 }, stderr: '' })
+    const { blob } = response.stdout
     const stored = await server.engine.getBlob({ subject: 'a', scopes: new Set(['admin']) }, SESSION, blob)
     expect(stored.bytes).toBe(400_000)
   })
@@ -259,7 +287,10 @@ describe('the flush of hooks', () => {
   })
 
   it('[RUN-12] numbers that no double holds stay as the agent wrote them', async () => {
-    spoolHook(spool, Buffer.from(`{"session_id":"${SESSION}","hook_event_name":"PreToolUse","tool_name":"X","tool_use_id":"t1","tool_input":{"n":12345678901234567890}}`))
+    spoolHook(
+      spool,
+      Buffer.from(`{"session_id":"${SESSION}","hook_event_name":"PreToolUse","tool_name":"X","tool_use_id":"t1","tool_input":{"n":12345678901234567890}}`),
+    )
     const bodies: string[] = []
     server.fault = (_method, _path, body) => void bodies.push(body) as undefined
     await flush()

@@ -1,13 +1,13 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { isId } from '@holdfast/protocol'
+import { isId } from '@holdfast/protocol/wire'
 import type { Api } from '../api.ts'
 import { type HookCall, parseCall } from './calls.ts'
 import { deliver, isFinal, isFinalByNow, isMissing, type Refused } from './delivery.ts'
 import { addCall, addLines, type Draft, newDraft, opensPlan, type ReadLines } from './planner.ts'
 import { dropPlan, listPlans, loadPlan, loadSession, type Plan, savePlan, saveSession, type SessionState } from './session-state.ts'
 import { shrink } from './shrink.ts'
-import { addDeadLetter, listRecords, ownFolder, readRecord, removeRecord, sizeOf, spoolPlaces, writeWhole } from './spool.ts'
+import { addDeadLetter, listRecords, ownFolder, readRecord, removeRecord, sizeOf, spoolPlaces, writeWhole, writeStatus } from './spool.ts'
 
 /** What a flush needs of the world. */
 export interface FlushWorld {
@@ -76,7 +76,7 @@ export function createFlush(world: FlushWorld): Flush {
     step('remove')
     for (const name of plan.records) removeRecord(spool, name)
     for (const sha256 of plan.blobs) rmSync(join(spoolPlaces(spool).blobs, sha256), { force: true })
-    writeStatus({ delivered_at: new Date(world.nowMs()).toISOString() })
+    writeStatus(spool, { delivered_at: new Date(world.nowMs()).toISOString() })
     return state
   }
 
@@ -113,20 +113,13 @@ export function createFlush(world: FlushWorld): Flush {
     for (const call of calls) {
       // A crash may have left it in the queue after its delivery.
       if (sizeOf(join(spoolPlaces(spool).queue, call.name)) === undefined) continue
-      if (opensPlan(draft, call) || draft.records.length >= PLAN_RECORDS || draft.events.length >= PLAN_EVENTS) draft = newDraft(sessionId, url, await settle(draft))
+      if (opensPlan(draft, call) || draft.records.length >= PLAN_RECORDS || draft.events.length >= PLAN_EVENTS)
+        draft = newDraft(sessionId, url, await settle(draft))
       const young = world.nowMs() - call.atMs < YOUNG_MS
       await addCall(draft, call, world.read, young ? world.wait : async attempt => attempt())
       if (call.transcript !== undefined) seen.set(`${url} ${sessionId} ${call.transcript}`, { url, sessionId, path: call.transcript })
     }
     if (draft.records.length > 0) await settle(draft)
-  }
-
-  function writeStatus(status: object): void {
-    try {
-      writeFileSync(spoolPlaces(spool).status, JSON.stringify(status), { mode: 0o600 })
-    } catch {
-      // Only for people to read.
-    }
   }
 
   return {
@@ -162,10 +155,18 @@ function groups(world: FlushWorld, names: readonly string[]): Iterable<{ url: st
   const found = new Map<string, { url: string; calls: HookCall[] }>()
   for (const name of names) {
     const record = readRecord(spool, name)
-    const known = record && { name, atMs: record.head.at_ms, ...(record.head.transcript_bytes === undefined ? {} : { transcriptBytes: record.head.transcript_bytes }) }
+    const known = record && {
+      name,
+      atMs: record.head.at_ms,
+      ...(record.head.transcript_bytes === undefined ? {} : { transcriptBytes: record.head.transcript_bytes }),
+    }
     const call = record && known ? parseCall(record.text, known) : undefined
     if (!record || !call || !isId(call.sessionId)) {
-      addDeadLetter(spool, name, { reason: call ? 'The session_id is not of the form that ids have.' : 'The record can not be read.', at: new Date(world.nowMs()).toISOString(), ...(record ? { text: record.text } : {}) })
+      addDeadLetter(spool, name, {
+        reason: call ? 'The session_id is not of the form that ids have.' : 'The record can not be read.',
+        at: new Date(world.nowMs()).toISOString(),
+        ...(record ? { text: record.text } : {}),
+      })
       removeRecord(spool, name)
       continue
     }

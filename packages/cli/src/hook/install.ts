@@ -58,7 +58,13 @@ function change(file: string, edit: (settings: unknown) => Record<string, unknow
   }
   const edited = edit(settings)
   const indent = /^([ \t]+)"/m.exec(before ?? '')?.[1] ?? '  '
-  return { file, before, after: `${JSON.stringify(edited, null, indent)}\n`, changed: JSON.stringify(settings) !== JSON.stringify(edited), events: hookedEvents(edited) }
+  return {
+    file,
+    before,
+    after: `${JSON.stringify(edited, null, indent)}\n`,
+    changed: JSON.stringify(settings) !== JSON.stringify(edited),
+    events: hookedEvents(edited),
+  }
 }
 
 /** Writes a changed settings file whole, keeping what was there as a backup beside it; gives the backup's path. */

@@ -1,4 +1,4 @@
-import { isId } from '@holdfast/protocol'
+import { isId } from '@holdfast/protocol/wire'
 import { digest, type Item, type PromptClaim, type SessionState } from './session-state.ts'
 
 type Fields = Record<string, unknown>
@@ -24,7 +24,10 @@ export const textOf = (content: unknown): string =>
         .filter(text => text !== '')
         .join('\n')
 
-export const promptClaim = (promptId: unknown, text: string): PromptClaim => ({ ...(typeof promptId === 'string' ? { promptId } : {}), hash: digest(squeeze(text)) })
+export const promptClaim = (promptId: unknown, text: string): PromptClaim => ({
+  ...(typeof promptId === 'string' ? { promptId } : {}),
+  hash: digest(squeeze(text)),
+})
 
 /** The same prompt: by id where both have one, else by text. */
 export const sameClaim = (a: PromptClaim, b: PromptClaim): boolean =>
@@ -92,7 +95,8 @@ export function eventsFromLine(state: SessionState, value: unknown): Item[] {
 function assistantEvents(state: SessionState, message: Fields, id: string, common: Fields): Item[] {
   const { content } = message
   for (const block of blocksOf(content)) {
-    if (block.type === 'tool_use' && typeof block.id === 'string' && !state.tools.includes(`pre:${block.id}`)) state.openTools[block.id] = { name: block.name, input: block.input }
+    if (block.type === 'tool_use' && typeof block.id === 'string' && !state.tools.includes(`pre:${block.id}`))
+      state.openTools[block.id] = { name: block.name, input: block.input }
   }
   const text = squeeze(textOf(content))
   if (text !== '') {

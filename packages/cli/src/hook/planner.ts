@@ -16,7 +16,14 @@ export interface Draft {
   resume: Plan['resume']
 }
 
-export const newDraft = (sessionId: string, url: string, state: SessionState): Draft => ({ sessionId, url, state: copyState(state), events: [], records: [], resume: 'no' })
+export const newDraft = (sessionId: string, url: string, state: SessionState): Draft => ({
+  sessionId,
+  url,
+  state: copyState(state),
+  events: [],
+  records: [],
+  resume: 'no',
+})
 
 /** True when a call must begin a plan of its own: reopening comes before its events and after those in front of it. */
 export const opensPlan = (draft: Draft, call: HookCall): boolean => draft.events.length > 0 && resumeOf(draft.state, call) !== 'no'
@@ -49,7 +56,12 @@ export function awaited(draft: Draft, call: HookCall): ((value: unknown) => bool
   }
   const answer = missingAnswer(draft.state, call)
   if (answer === undefined) return undefined
-  return value => isFields(value) && value.type === 'assistant' && isFields(value.message) && squeeze(textOf(value.message.content)) !== '' && squeeze(answer).endsWith(squeeze(textOf(value.message.content)))
+  return value =>
+    isFields(value) &&
+    value.type === 'assistant' &&
+    isFields(value.message) &&
+    squeeze(textOf(value.message.content)) !== '' &&
+    squeeze(answer).endsWith(squeeze(textOf(value.message.content)))
 }
 
 /** Tells the lines up to and including the awaited one; false, and nothing told, where it is not there yet. */

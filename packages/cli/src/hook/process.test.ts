@@ -29,11 +29,21 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-const env = () => ({ ...process.env, HOLDFAST_SPOOL: spool, HOLDFAST_DATA_DIR: folder, HOLDFAST_URL: server.url, HOLDFAST_HOOK_LINGER_MS: '0', HOLDFAST_HOOK_PATIENCE_MS: '2000' })
+const env = () => ({
+  ...process.env,
+  HOLDFAST_SPOOL: spool,
+  HOLDFAST_DATA_DIR: folder,
+  HOLDFAST_URL: server.url,
+  HOLDFAST_HOOK_LINGER_MS: '0',
+  HOLDFAST_HOOK_PATIENCE_MS: '2000',
+})
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 function start(code: string, args: readonly string[] = []): ChildProcess {
-  const child = spawn(process.execPath, ['--conditions=holdfast-source', '--input-type=module', '-e', code, ...args], { env: env(), stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--conditions=holdfast-source', '--input-type=module', '-e', code, ...args], {
+    env: env(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   children.push(child)
   return child
 }
@@ -55,7 +65,12 @@ const call = (event: string, fields: object = {}) => JSON.stringify({ session_id
 
 describe('the processes of a hook', () => {
   it('[RUN-12] hooks end with 0, say nothing, and what they were told arrives in order', async () => {
-    for (const [event, fields] of [['SessionStart', { source: 'startup' }], ['UserPromptSubmit', { prompt: 'hi', prompt_id: 'p' }], ['Stop', { last_assistant_message: 'ho' }], ['SessionEnd', {}]] as const) {
+    for (const [event, fields] of [
+      ['SessionStart', { source: 'startup' }],
+      ['UserPromptSubmit', { prompt: 'hi', prompt_id: 'p' }],
+      ['Stop', { last_assistant_message: 'ho' }],
+      ['SessionEnd', {}],
+    ] as const) {
       const hook = startHook(call(event, fields))
       expect(await outputOf(hook)).toBe('')
       expect(hook.exitCode).toBe(0)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseLossless } from '@holdfast/protocol'
+import { parseLossless } from '@holdfast/protocol/wire'
 import { ownFolder, spoolPlaces, writeWhole } from './spool.ts'
 
 /** An event as it is posted; `id` makes it idempotent. */
@@ -98,7 +98,8 @@ export function loadSession(spool: string, url: string, sessionId: string): Sess
   return file?.state?.v === 1 ? file : { state: newSessionState() }
 }
 
-export const loadPlan = (spool: string, url: string, sessionId: string): Plan | undefined => load(join(spoolPlaces(spool).sessions, planName(url, sessionId))) as Plan | undefined
+export const loadPlan = (spool: string, url: string, sessionId: string): Plan | undefined =>
+  load(join(spoolPlaces(spool).sessions, planName(url, sessionId))) as Plan | undefined
 
 /** Every plan that was decided and not carried out to its end. */
 export function listPlans(spool: string): Plan[] {

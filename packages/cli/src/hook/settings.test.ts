@@ -38,7 +38,19 @@ describe('the settings of Claude Code', () => {
   })
 
   it('[RUN-12] a group that holds our hook beside another keeps the other', () => {
-    const shared = { hooks: { Stop: [{ matcher: '*', hooks: [{ type: 'command', command: OURS }, { type: 'command', command: 'x' }] }] } }
+    const shared = {
+      hooks: {
+        Stop: [
+          {
+            matcher: '*',
+            hooks: [
+              { type: 'command', command: OURS },
+              { type: 'command', command: 'x' },
+            ],
+          },
+        ],
+      },
+    }
     expect(withoutHooks(shared)).toEqual({ hooks: { Stop: [{ matcher: '*', hooks: [{ type: 'command', command: 'x' }] }] } })
   })
 
@@ -47,7 +59,13 @@ describe('the settings of Claude Code', () => {
   })
 
   it('[RUN-12] our own command lines are known again, others are not taken for ours', () => {
-    const lines = ['holdfast hook', 'npx -y holdfast hook', 'npx -y holdfast@0.1.0 hook --url http://h', "'/my node' '/a b/holdfast.mjs' hook", hookCommand({ url: 'http://h', dataDir: '/x y' }, '0.1.0')]
+    const lines = [
+      'holdfast hook',
+      'npx -y holdfast hook',
+      'npx -y holdfast@0.1.0 hook --url http://h',
+      "'/my node' '/a b/holdfast.mjs' hook",
+      hookCommand({ url: 'http://h', dataDir: '/x y' }, '0.1.0'),
+    ]
     for (const command of lines) expect([command, isOurs({ command })]).toEqual([command, true])
     for (const command of ['holdfast ls', 'my-hook', 'holdfaster hook', './holdfast-hook.sh']) expect([command, isOurs({ command })]).toEqual([command, false])
   })
@@ -79,7 +97,11 @@ describe('the settings file', () => {
     const backup = applyChange(planInstall(file, OURS), 7)
     expect(readFileSync(backup as string, 'utf8')).toBe(before)
     expect(readFileSync(elsewhere, 'utf8')).toContain('\n    "model"')
-    expect(readdirSync(folder).filter(name => name.startsWith('dotfiles')).toSorted()).toEqual(['dotfiles.json', 'dotfiles.json.before-holdfast-7'])
+    expect(
+      readdirSync(folder)
+        .filter(name => name.startsWith('dotfiles'))
+        .toSorted(),
+    ).toEqual(['dotfiles.json', 'dotfiles.json.before-holdfast-7'])
   })
 
   it('[RUN-12] that is not JSON stays as it is', () => {

@@ -1,5 +1,15 @@
 /** The hooks of Claude Code that are reported. */
-export const HOOK_EVENTS = ['SessionStart', 'UserPromptSubmit', 'PreToolUse', 'PostToolUse', 'Stop', 'SubagentStop', 'Notification', 'PreCompact', 'SessionEnd'] as const
+export const HOOK_EVENTS = [
+  'SessionStart',
+  'UserPromptSubmit',
+  'PreToolUse',
+  'PostToolUse',
+  'Stop',
+  'SubagentStop',
+  'Notification',
+  'PreCompact',
+  'SessionEnd',
+] as const
 
 /** Seconds after which Claude Code gives up on the hook, which is done in a tenth of one. */
 const TIMEOUT_S = 10
@@ -11,7 +21,8 @@ const isFields = (value: unknown): value is Fields => value !== null && typeof v
 export class SettingsError extends Error {}
 
 /** True for a hook command of ours, however it was installed. */
-export const isOurs = (hook: unknown): boolean => isFields(hook) && typeof hook.command === 'string' && /\bholdfast(\.mjs|@[^\s'"]*)?['"]? hook( |$)/.test(hook.command)
+export const isOurs = (hook: unknown): boolean =>
+  isFields(hook) && typeof hook.command === 'string' && /\bholdfast(\.mjs|@[^\s'"]*)?['"]? hook( |$)/.test(hook.command)
 
 /** Settings with our hook for every event, once, and all else as it was. Throws SettingsError. */
 export function withHooks(settings: unknown, command: string): Fields {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { DEFAULT_LIMITS } from '@holdfast/protocol'
+import { DEFAULT_LIMITS } from '@holdfast/protocol/wire'
 import { isFields } from './lines.ts'
 import type { Item } from './session-state.ts'
 

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** What the hook adds to the text that the agent gave it. */
@@ -138,5 +138,32 @@ export function sizeOf(path: string): number | undefined {
     return statSync(path).size
   } catch {
     return undefined
+  }
+}
+
+/** What a person may ask of the newest tries to deliver. */
+export interface SpoolStatus {
+  readonly delivered_at?: string
+  /** Why the newest try failed; gone with the next delivery. */
+  readonly error?: string
+  readonly failed_at?: string
+}
+
+export function readStatus(spool: string): SpoolStatus {
+  try {
+    return JSON.parse(readFileSync(spoolPlaces(spool).status, 'utf8')) as SpoolStatus
+  } catch {
+    return {}
+  }
+}
+
+/** Notes how the newest try went; only people read it, so a failure to write it stops nothing. */
+export function writeStatus(spool: string, change: { delivered_at: string } | { error: string; failed_at: string }): void {
+  const { delivered_at } = readStatus(spool)
+  const status: SpoolStatus = 'error' in change ? { ...(delivered_at === undefined ? {} : { delivered_at }), ...change } : change
+  try {
+    writeFileSync(spoolPlaces(spool).status, JSON.stringify(status), { mode: 0o600 })
+  } catch {
+    // The disk is full, or the spool was cleared away.
   }
 }

@@ -28,7 +28,12 @@ export function startFlush(spool: string, dataDir: string): void {
   // Loaders and debug ports of the project under work are not for this process.
   delete env.NODE_OPTIONS
   const main = fileURLToPath(new URL(`./flush-main${ENDING}`, import.meta.url))
-  const child = spawn(process.execPath, ENDING === '.ts' ? ['--conditions=holdfast-source', main] : [main], { detached: true, stdio: 'ignore', cwd: spool, env })
+  const child = spawn(process.execPath, ENDING === '.ts' ? ['--conditions=holdfast-source', main] : [main], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: spool,
+    env,
+  })
   child.on('error', () => undefined)
   child.unref()
 }

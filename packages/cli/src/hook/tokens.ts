@@ -17,4 +17,5 @@ function load(spool: string): Record<string, string> {
 export const savedToken = (spool: string, url: string): string | undefined => load(spool)[keyOf(url)]
 
 /** Keeps a token for a server, readable by its owner alone. */
-export const saveToken = (spool: string, url: string, token: string): void => writeWhole(fileOf(spool), JSON.stringify({ ...load(spool), [keyOf(url)]: token }), ownFolder(spool))
+export const saveToken = (spool: string, url: string, token: string): void =>
+  writeWhole(fileOf(spool), JSON.stringify({ ...load(spool), [keyOf(url)]: token }), ownFolder(spool))

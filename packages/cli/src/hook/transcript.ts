@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { parseLossless } from '@holdfast/protocol'
+import { parseLossless } from '@holdfast/protocol/wire'
 
 /** One whole line of a transcript, and where the next one starts. */
 export interface TranscriptLine {

@@ -1,9 +1,10 @@
-import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, PAGE } from '@holdfast/protocol'
+import { ReadableStream } from 'node:stream/web'
+import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, MAX_DEPTH, PAGE } from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
 import { attachOptionsFromQuery, clientIdFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, modeFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
 import { pageBefore, pollPage } from '../stream/poll.ts'
-import { piecesOf, readItems, readObject } from './body.ts'
+import { ENVELOPE_DEPTH, piecesOf, readItems, readObject } from './body.ts'
 import { exportLog } from './export.ts'
 import { errorText, retryAfter } from './send-error.ts'
 
@@ -110,13 +111,13 @@ function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
   app.get('/sessions/:id/result', async context => json({ result: await engine.result(principalOf(context), sessionIdOf(context), flagFromQuery(queryOf(context), 'partial')) }))
   app.post('/sessions/:id/resume', async context => {
     host.countRequest(principalOf(context))
-    await readObject(context.req.raw, limits, true)
+    await readObject(context.req.raw, limits, { isOptional: true })
     const answer = await engine.resume(principalOf(context), sessionIdOf(context), { onMissing: onMissingFromQuery(queryOf(context)) })
     return json({ session: answer.session, resumed: true, context_restored: answer.context_restored, messages: answer.messages, head_seq: answer.head_seq })
   })
   app.post('/sessions/:id/end', async context => {
     host.countRequest(principalOf(context))
-    await readObject(context.req.raw, limits, true)
+    await readObject(context.req.raw, limits, { isOptional: true })
     return json({ session: await engine.endSession(principalOf(context), sessionIdOf(context)) })
   })
   app.get('/sessions/:id/snapshot', async context => {
@@ -139,7 +140,7 @@ function eventRoutes(app: Hono<AppBindings>, host: Host): void {
   app.post('/sessions/:id/inputs', async context => {
     host.countRequest(principalOf(context))
     const id = sessionIdOf(context)
-    const body = await readObject(context.req.raw, limits)
+    const body = await readObject(context.req.raw, limits, { maxDepth: MAX_DEPTH + ENVELOPE_DEPTH })
     if (body.session_id !== undefined && body.session_id !== id) throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
     const parsed = inputSchema.safeParse(body)
     if (!parsed.success) throw new HoldfastError('invalid_request', `${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`, { field: parsed.error.issues[0]?.path.join('.') ?? '' })
@@ -181,7 +182,7 @@ function blobRoutes(app: Hono<AppBindings>, host: Host): void {
   })
   app.get('/sessions/:id/blobs/:sha256', async context => {
     const blob = await engine.getBlob(principalOf(context), sessionIdOf(context), context.req.param('sha256'))
-    return new Response(ReadableStream.from(blob.open()) as ReadableStream<Uint8Array>, {
+    return new Response(ReadableStream.from(blob.open()) as BodyInit, {
       headers: {
         'content-type': 'application/octet-stream',
         'content-length': String(blob.bytes),

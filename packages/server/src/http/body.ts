@@ -1,5 +1,8 @@
 import { deeperThan, HoldfastError, type Limits, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
 
+/** What an input's envelope adds around an item: itself, its payload, a list. */
+export const ENVELOPE_DEPTH = 3
+
 export type BodyType = 'json' | 'ndjson'
 
 /** The media type of a request with a body. Throws `unsupported_media_type`. */
@@ -66,13 +69,13 @@ function parseJson(text: string, where: string, maxDepth: number): unknown {
   return value
 }
 
-/** A body that is one JSON object. `isOptional` takes none at all as `{}`. */
-export async function readObject(request: Request, limits: Limits, isOptional = false): Promise<Record<string, unknown>> {
+/** A body that is one JSON object. `isOptional` takes none at all as `{}`; `maxDepth` is for bodies that only carry what is looked at again. */
+export async function readObject(request: Request, limits: Limits, { isOptional = false, maxDepth = MAX_DEPTH } = {}): Promise<Record<string, unknown>> {
   if (isOptional && !hasBody(request)) return {}
   if (bodyType(request.headers.get('content-type') ?? undefined) !== 'json') throw new HoldfastError('unsupported_media_type', 'Send application/json here.')
   const text = await readText(request, limits)
   if (isOptional && text.trim() === '') return {}
-  const value = parseJson(text, 'The body', MAX_DEPTH)
+  const value = parseJson(text, 'The body', maxDepth)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new HoldfastError('invalid_request', 'The body is one JSON object.')
   return value as Record<string, unknown>
 }

@@ -1,3 +1,4 @@
+import { ReadableStream } from 'node:stream/web'
 import { HoldfastError, TURN_BYTES, textsFromChunk } from '@holdfast/protocol'
 import type { Access, Host } from '../host.ts'
 
@@ -23,7 +24,7 @@ export async function exportLog(host: Host, access: Access, sessionId: string, q
       attachment.close()
     }
   }
-  return new Response(ReadableStream.from(lines()) as ReadableStream<Uint8Array>, {
+  return new Response(ReadableStream.from(lines()) as BodyInit, {
     headers: {
       'content-type': 'application/x-ndjson',
       'cache-control': 'no-store',

@@ -7,6 +7,8 @@ export interface SocketOptions {
   readonly protocol?: string | readonly string[]
   readonly token?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** An old socket: its messages have no envelope. */
+  readonly isPlain?: boolean
 }
 
 export interface SocketClient {
@@ -34,6 +36,7 @@ export function openSocket(seen: Seen, url: string, options: SocketOptions = {})
   const messages: Message[] = []
   const texts = new Map<string, string[]>()
   const take = (text: string): void => {
+    if (options.isPlain) return void messages.push(JSON.parse(text) as Message)
     const message = seen.take(text)
     messages.push(message)
     if (message.header.seq === undefined) return

@@ -23,6 +23,8 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as it is, where it is no JSON. */
   readonly raw?: BodyInit
+  /** The media type of a body; null sends none. */
+  readonly type?: string | null
 }
 
 export interface TestServer {
@@ -69,16 +71,18 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const streams: StreamClient[] = []
   const { url } = running
 
-  const call = async (method: string, path: string, body?: unknown, { token, headers = {}, raw }: CallOptions = {}): Promise<Answer> => {
-    const content = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+  const call = async (method: string, path: string, body?: unknown, { token, headers = {}, raw, type = 'application/json' }: CallOptions = {}): Promise<Answer> => {
+    const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))
+    // A text gets a type of its own from fetch, bytes get none.
+    const content = typeof text === 'string' ? Buffer.from(text) : text
     const response = await fetch(url + path, {
       method,
-      headers: { ...(content === undefined ? {} : { 'content-type': 'application/json' }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
+      headers: { ...(content === undefined || type === null ? {} : { 'content-type': type }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
       ...(content === undefined ? {} : { body: content, duplex: 'half' }),
     } as RequestInit)
-    const text = await response.text()
-    const parsed: unknown = (response.headers.get('content-type') ?? '').includes('application/json') && text !== '' ? JSON.parse(text) : undefined
-    return { status: response.status, body: parsed, text, headers: response.headers }
+    const answer = await response.text()
+    const parsed: unknown = (response.headers.get('content-type') ?? '').includes('application/json') && answer !== '' ? JSON.parse(answer) : undefined
+    return { status: response.status, body: parsed, text: answer, headers: response.headers }
   }
   const append = (id: string, items: unknown, given?: CallOptions): Promise<Answer> => call('POST', `/sessions/${id}/events`, items, given)
 

@@ -55,7 +55,10 @@ export async function openStream(seen: Seen, url: string, headers: Readonly<Reco
     let id: string | undefined
     const data: string[] = []
     for (const line of block.split('\n')) {
-      const [, name = '', value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? []
+      // No pattern with a dot: U+2028 ends a line for it, and none in the standard.
+      const colon = line.indexOf(':')
+      const name = colon < 0 ? line : line.slice(0, colon)
+      const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
       if (name === '') comments.push(value)
       else if (name === 'event') event = value
       else if (name === 'id') id = value

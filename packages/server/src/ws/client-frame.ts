@@ -1,4 +1,5 @@
-import { clientFrameSchema, deeperThan, HoldfastError, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
+import { clientFrameSchema, deeperThan, HoldfastError, isId, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
+import { ENVELOPE_DEPTH } from '../http/body.ts'
 
 /** A frame from a client, its payload not yet looked at. */
 export interface ClientFrame {
@@ -10,17 +11,23 @@ export interface ClientFrame {
   readonly payload: unknown
 }
 
-/** What a frame adds around an item: the envelope, its payload, a list. */
-const ENVELOPE_DEPTH = 3
-
-/** Reads one text frame. Throws `invalid_request`. */
-export function parseClientFrame(text: string): ClientFrame {
-  let value: unknown
+/** The JSON of one text frame. Throws `invalid_request`. */
+export function jsonFromText(text: string): unknown {
   try {
-    value = parseLossless(text)
+    return parseLossless(text)
   } catch (cause) {
     throw new HoldfastError('invalid_request', 'A frame is one JSON object.', {}, { cause })
   }
+}
+
+/** The id of what may be no good frame, so that its refusal still names it. */
+export function idOf(value: unknown): string | undefined {
+  const id = (value as { header?: { id?: unknown } | null } | null)?.header?.id
+  return isId(id) ? id : undefined
+}
+
+/** Reads one frame. Throws `invalid_request`. */
+export function frameFromJson(value: unknown): ClientFrame {
   if (deeperThan(value, MAX_DEPTH + ENVELOPE_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   const parsed = clientFrameSchema.safeParse(value)
   if (!parsed.success) {

@@ -6,7 +6,7 @@ import type { Access, Connection, Host } from '../host.ts'
 import { binaryFrames, jsonFrames, textFrame } from '../stream/frames.ts'
 import { createPump, type Pump, type Source } from '../stream/pump.ts'
 import { createStallWatch, type StallWatch } from '../stream/stall.ts'
-import { type ClientFrame, parseClientFrame } from './client-frame.ts'
+import { type ClientFrame, frameFromJson, idOf, jsonFromText } from './client-frame.ts'
 import { closeWith } from './close.ts'
 
 export interface SocketOptions {
@@ -154,20 +154,22 @@ export class SocketSession implements Connection {
 
   /** Settles when the next frame may be looked at: inputs are on their way then, anything else is done. */
   async #handle(data: Buffer, isBinaryFrame: boolean): Promise<void> {
+    let json: unknown
     let frame: ClientFrame | undefined
     try {
       if (this.#closed) return
       if (isBinaryFrame) throw new HoldfastError('invalid_request', 'Clients send text frames, one JSON object each.')
-      frame = parseClientFrame(data.toString())
+      json = jsonFromText(data.toString())
+      frame = frameFromJson(json)
       const { done, isOrdered } = this.#dispatch(frame)
       if (isOrdered) await done
       else {
         const input = frame
         this.#inputs++
-        done.catch((thrown: unknown) => this.#fail(thrown, input)).finally(() => this.#inputDone())
+        done.catch((thrown: unknown) => this.#fail(thrown, input.id, input.sessionId)).finally(() => this.#inputDone())
       }
     } catch (thrown) {
-      if (this.#access) this.#fail(thrown, frame)
+      if (this.#access) this.#fail(thrown, frame?.id ?? idOf(json), frame?.sessionId)
       else this.#refuse(authNeeded())
     } finally {
       this.#inputDone()
@@ -376,11 +378,11 @@ export class SocketSession implements Connection {
     return isOpen
   }
 
-  #fail(thrown: unknown, frame: ClientFrame | undefined, sessionId = frame?.sessionId): void {
+  #fail(thrown: unknown, replyTo: string | undefined, sessionId: string | undefined): void {
     const error = errorFrom(thrown)
     this.#host.countRefusal(error.code)
     if (error.code === 'internal') this.#host.logger.error('a frame failed', { error: String((error.cause as Error | undefined)?.stack ?? error.cause) })
-    this.#control('protocol.error', error.body(), frame?.id, isId(sessionId) || sessionId === '_feed' ? sessionId : undefined)
+    this.#control('protocol.error', error.body(), replyTo, isId(sessionId) || sessionId === '_feed' ? sessionId : undefined)
   }
 
   #control(type: string, payload: unknown, replyTo?: string, sessionId?: string): void {

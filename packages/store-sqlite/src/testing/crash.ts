@@ -21,7 +21,11 @@ export const nothingPromised = (): Promised => ({ events: new Map(), floors: new
 const childPath = fileURLToPath(new URL('./crash-child.ts', import.meta.url))
 
 /** Runs a writer until it has said `acks` lines or has killed itself by its fault; resolves when it is dead. */
-export async function crash(dataDir: string, promised: Promised, options: { readonly seed: number; readonly acks: number; readonly fault?: PlayedFault }): Promise<number> {
+export async function crash(
+  dataDir: string,
+  promised: Promised,
+  options: { readonly seed: number; readonly acks: number; readonly fault?: PlayedFault },
+): Promise<number> {
   const args = ['--conditions=holdfast-source', '--disable-warning=ExperimentalWarning', childPath, dataDir, String(options.seed)]
   const child = spawn(process.execPath, options.fault ? [...args, JSON.stringify(options.fault)] : args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let errors = ''
@@ -38,7 +42,10 @@ export async function crash(dataDir: string, promised: Promised, options: { read
   return count
 }
 
-type Line = { readonly a: string; readonly first: number; readonly texts: readonly string[] } | { readonly t: string; readonly floor: number } | { readonly d: string }
+type Line =
+  | { readonly a: string; readonly first: number; readonly texts: readonly string[] }
+  | { readonly t: string; readonly floor: number }
+  | { readonly d: string }
 
 function note(promised: Promised, line: Line): void {
   if ('a' in line) {

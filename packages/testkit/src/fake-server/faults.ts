@@ -51,6 +51,8 @@ export interface SeenAttach {
   readonly sessionId: string
   readonly cursor: string | undefined
   readonly mode: string
+  /** Sessions on the same event stream, where it is a shared one. */
+  readonly shared?: number
 }
 
 /** A writer that breaks off in the middle, once its budget is spent. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ERRORS, type ErrorCode } from '@holdfast/protocol/wire'
 import { createCutter, type FakeFaults, type SeenAttach } from './faults.ts'
 import { type FakeLog, type FakeSession, headOf, planOf, sessionOf, stateOf } from './log.ts'
-import { createFakeReader } from './reader.ts'
+import { createFakeReader, type FakeReader } from './reader.ts'
 
 export interface HttpSide {
   handle(request: IncomingMessage, response: ServerResponse): void
@@ -24,6 +24,22 @@ const EVENTS = /^\/sessions\/([^/]+)\/events$/
 const INPUTS = /^\/sessions\/([^/]+)\/inputs$/
 const SESSION = /^\/sessions\/([^/]+)$/
 const PAGE_EVENTS = 100
+
+interface Target {
+  readonly id: string
+  readonly cursor: string | undefined
+}
+
+const targetsOf = (list: string): Target[] =>
+  list.split(',').map(entry => {
+    const [id = '', cursor] = entry.split('@')
+    return { id, cursor }
+  })
+
+function cursorOf(request: IncomingMessage, url: URL): string | undefined {
+  const last = request.headers['last-event-id']
+  return (typeof last === 'string' && last !== '' ? last : undefined) ?? url.searchParams.get('cursor') ?? url.searchParams.get('after') ?? undefined
+}
 
 async function textOf(request: IncomingMessage): Promise<string> {
   const parts: Buffer[] = []
@@ -48,17 +64,19 @@ export function createHttpSide(ports: Ports): HttpSide {
     answer(response, status ?? 400, { error: { code, message: code, retryable, details } })
   }
 
-  const stream = (session: FakeSession, url: URL, request: IncomingMessage, response: ServerResponse): void => {
-    const last = request.headers['last-event-id']
-    const cursor = (typeof last === 'string' && last !== '' ? last : undefined) ?? url.searchParams.get('cursor') ?? url.searchParams.get('after') ?? undefined
+  /** One session by its own address, or several by `attach`, whose records' ids then name their session. */
+  const stream = (targets: readonly Target[], several: boolean, url: URL, response: ServerResponse): void => {
     const mode = url.searchParams.get('mode') ?? 'replay'
-    seen.push({ transport: 'sse', sessionId: session.id, cursor, mode })
+    for (const { id, cursor } of targets) seen.push({ transport: 'sse', sessionId: id, cursor, mode, ...(several ? { shared: targets.length } : {}) })
     if (faults.refuseStreams) {
       response.writeHead(200, { 'content-type': 'text/html' })
       return void response.end('<html>')
     }
-    const plan = planOf(session, cursor, mode)
-    if (!plan) return refuse(response, 'invalid_cursor')
+    const plans = targets.map(({ id, cursor }) => {
+      const session = log.sessions.get(id)
+      return { id, cursor, session, plan: session && planOf(session, cursor, mode) }
+    })
+    if (plans.some(({ session, plan }) => session && !plan)) return refuse(response, 'invalid_cursor')
     const cutter = createCutter(faults.cutAfterBytes())
     let dead = false
     const write = (text: string): void => {
@@ -74,20 +92,24 @@ export function createHttpSide(ports: Ports): HttpSide {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
     response.flushHeaders()
-    const reader = createFakeReader(
-      session,
-      plan,
-      faults,
-      {
-        control: (text, seq) => write(`event: control\n${seq === undefined ? '' : `id: ${session.epoch}.${seq}\n`}data: ${text}\n\n`),
-        event: (text, seq) => write(`id: ${session.epoch}.${seq}\ndata: ${text}\n\n`),
+    const readers = new Map<string, FakeReader>()
+    for (const { id, cursor, session, plan } of plans) {
+      if (!session || !plan) {
+        const payload = { code: 'not_found', message: 'not_found', retryable: false, details: {} }
+        write(`event: control\ndata: ${JSON.stringify({ type: 'protocol.error', header: { session_id: id }, payload })}\n\n`)
+        continue
+      }
+      const idOf = (seq: number): string => `${several ? `${id}@` : ''}${session.epoch}.${seq}`
+      const sink = {
+        control: (text: string, seq?: number) => write(`event: control\n${seq === undefined ? '' : `id: ${idOf(seq)}\n`}data: ${text}\n\n`),
+        event: (text: string, seq: number) => write(`id: ${idOf(seq)}\ndata: ${text}\n\n`),
         flush: () => {},
         kill,
-      },
-      { reconnected: cursor !== undefined, heartbeatMs: ports.heartbeatMs },
-    )
+      }
+      readers.set(id, createFakeReader(session, plan, faults, sink, { reconnected: cursor !== undefined, heartbeatMs: ports.heartbeatMs }))
+    }
     const stop = log.listen(id => {
-      if (id === session.id && !faults.deaf && !dead) reader.pump()
+      if (!faults.deaf && !dead) readers.get(id)?.pump()
     })
     const own = { comment: () => write(': alive\n\n'), drop: kill }
     streams.add(own)
@@ -97,7 +119,8 @@ export function createHttpSide(ports: Ports): HttpSide {
       stop()
     })
     response.on('error', () => {})
-    reader.pump()
+    for (const reader of readers.values()) reader.pump()
+    if (readers.size === 0) response.end()
   }
 
   const poll = async (session: FakeSession, url: URL, response: ServerResponse): Promise<void> => {
@@ -188,13 +211,15 @@ export function createHttpSide(ports: Ports): HttpSide {
       const asked = JSON.parse(body) as { session_id?: string; kind?: string }
       return answer(response, 201, { ok: true, session: sessionOf(log.create(asked.session_id ?? crypto.randomUUID(), asked.kind)) })
     }
+    const wantsStream = request.headers.accept?.includes('text/event-stream')
+    if (wantsStream && url.pathname === '/events') return stream(targetsOf(url.searchParams.get('attach') ?? ''), true, url, response)
     const path = url.pathname === '/feed/events' ? '/sessions/_feed/events' : url.pathname
     const found = log.sessions.get(decodeURIComponent((EVENTS.exec(path) ?? INPUTS.exec(path) ?? SESSION.exec(path))?.[1] ?? ''))
     if (!found) return refuse(response, 'not_found')
     if (SESSION.test(path)) return answer(response, 200, { session: sessionOf(found) })
     if (INPUTS.test(path)) return input(found, body, response)
     if (method === 'POST') return post(found, body, response)
-    return request.headers.accept?.includes('text/event-stream') ? stream(found, url, request, response) : await poll(found, url, response)
+    return wantsStream ? stream([{ id: found.id, cursor: cursorOf(request, url) }], false, url, response) : await poll(found, url, response)
   }
 
   return {

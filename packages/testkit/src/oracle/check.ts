@@ -71,7 +71,8 @@ export function check(history: History): Violation[] {
         const bytes = reader.hashes.at(index)
         const { events } = seenLog(reader.session, epoch)
         const known = events.get(seq)
-        if (!known) events.set(seq, { bytes, input: reader.others.at(index) === 1 ? reader.inputs.at(index) : 0n, body: reader.bodies.at(index), by: reader.name })
+        if (!known)
+          events.set(seq, { bytes, input: reader.others.at(index) === 1 ? reader.inputs.at(index) : 0n, body: reader.bodies.at(index), by: reader.name })
         else if (known.bytes !== bytes) report('bytes-differ', reader.session, `${reader.name} and ${known.by} saw different bytes at ${epoch}.${seq}`)
       },
       folded(epoch, seq, state, step) {
@@ -120,7 +121,8 @@ function checkAcks({ session, key, acks, ackedBefore }: SentInput, report: Repor
   const [first] = acks
   if (!first) return
   const epochs = new Set(acks.map(ack => ack.epoch))
-  if (epochs.size === 1 && acks.some(ack => ack.seq !== first.seq)) report('acks-differ', session, `"${key}" was acked at ${acks.map(ack => ack.seq).join(', ')}`)
+  if (epochs.size === 1 && acks.some(ack => ack.seq !== first.seq))
+    report('acks-differ', session, `"${key}" was acked at ${acks.map(ack => ack.seq).join(', ')}`)
   if (epochs.size === 1 && acks.filter(ack => !ack.duplicate).length > 1) report('acks-differ', session, `"${key}" was acked as new more than once`)
   if (epochs.size === 1 && first.seq <= ackedBefore) report('order', session, `"${key}" got ${first.seq}, but ${ackedBefore} was acked before it was sent`)
 }

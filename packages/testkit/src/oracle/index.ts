@@ -1,3 +1,3 @@
 export { check, RULES, type Rule, type Violation } from './check.ts'
 export { hashBytes, hashText } from './hash.ts'
-export { createHistory, type FinalLog, type HelloResume, type History, type Reader, type SentInput } from './history.ts'
+export { createHistory, type FinalLog, type HelloResume, type History, type Reader, type SentInput, STEP } from './history.ts'

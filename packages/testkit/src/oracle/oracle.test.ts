@@ -7,9 +7,13 @@ const stateAt = (seq: number): bigint => hashText(`state at ${seq}`)
 const input = (key: string) => ({ key, body: hashText(`body of ${key}`) })
 const rulesOf = (history: History): Rule[] => check(history).map(violation => violation.rule)
 
-function attach(reader: Reader, cursor: number, hello: Partial<Parameters<Reader['hello']>[0]> = {}): void {
+type Hello = Parameters<Reader['hello']>[0]
+
+const hello = (cursor: number, more: Partial<Hello> = {}): Hello => ({ epoch: EPOCH, resume: cursor === 0 ? 'new' : 'ok', head: cursor, floor: 0, ...more })
+
+function attach(reader: Reader, cursor: number, more: Partial<Hello> = {}): void {
   reader.attach(cursor)
-  reader.hello({ epoch: EPOCH, resume: cursor === 0 ? 'new' : 'ok', head: cursor, floor: 0, ...hello })
+  reader.hello(hello(cursor, more))
 }
 
 /** One client that sends a and b and gets acks 1 and 2, one reader that sees both live, one that replays. */
@@ -123,18 +127,37 @@ describe('the oracle', () => {
     expect(rulesOf(history)).toEqual(['bytes-differ'])
   })
 
-  it.each<[string, (reader: Reader) => void]>([
-    ['a hole', reader => (attach(reader, 0), reader.apply(2, bytesAt(2)))],
-    ['a repeat', reader => (attach(reader, 0), reader.apply(1, bytesAt(1)), reader.apply(1, bytesAt(1)))],
-    ['a hole at the handover', reader => (attach(reader, 1, { head: 1 }), reader.caughtUp(1), reader.apply(3, bytesAt(3)))],
-    ['events from before the cursor', reader => (attach(reader, 1), reader.apply(1, bytesAt(1)))],
-    ['a gap that leaves out more than it says', reader => (attach(reader, 0, { resume: 'gap', floor: 2 }), reader.gap(2, 2))],
-    ['a snapshot from before the cursor', reader => (attach(reader, 2), reader.snapshot(1, stateAt(1)))],
-    ['an event before hello', reader => (reader.attach(0), reader.apply(1, bytesAt(1)))],
-    ['a reset that starts anywhere', reader => (attach(reader, 9, { resume: 'reset', head: 2, floor: 0 }), reader.apply(2, bytesAt(2)))],
-  ])('[SEQ-03] finds %s', (_name, read) => {
+  it.each<[string, number, Hello | undefined, (reader: Reader) => void]>([
+    ['a hole', 0, hello(0), reader => reader.apply(2, bytesAt(2))],
+    ['events from before the cursor', 1, hello(1), reader => reader.apply(1, bytesAt(1))],
+    ['a gap that leaves out more than it says', 0, hello(0, { resume: 'gap', floor: 2 }), reader => reader.gap(2, 2)],
+    ['a snapshot from before the cursor', 2, hello(2), reader => reader.snapshot(1, stateAt(1))],
+    ['an event before hello', 0, undefined, reader => reader.apply(1, bytesAt(1))],
+    ['a reset that starts anywhere', 9, hello(9, { resume: 'reset', head: 2 }), reader => reader.apply(2, bytesAt(2))],
+    [
+      'a repeat',
+      0,
+      hello(0),
+      reader => {
+        reader.apply(1, bytesAt(1))
+        reader.apply(1, bytesAt(1))
+      },
+    ],
+    [
+      'a hole at the handover',
+      1,
+      hello(1),
+      reader => {
+        reader.caughtUp(1)
+        reader.apply(3, bytesAt(3))
+      },
+    ],
+  ])('[SEQ-03] finds %s', (_name, cursor, greeting, read) => {
     const { history } = sound()
-    read(history.reader('reader', 's'))
+    const reader = history.reader('reader', 's')
+    reader.attach(cursor)
+    if (greeting) reader.hello(greeting)
+    read(reader)
     expect(rulesOf(history)).toEqual(['hole'])
   })
 

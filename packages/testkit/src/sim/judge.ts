@@ -4,7 +4,7 @@ import { hashText, type History, type Reader } from '../oracle/index.ts'
 import { type CounterState, counterFold, counterKind } from './counter-kind.ts'
 import { createSeededRandom } from './random.ts'
 import { inputOf, stateHash } from './reader.ts'
-import { principal, type SimSession, type SimSessions } from './sessions.ts'
+import { possibleNames, principal, type SimSession, type SimSessions } from './sessions.ts'
 import type { SimRule } from './simulate.ts'
 import { SIM_EPOCH, type World } from './world.ts'
 
@@ -129,8 +129,8 @@ function foldOne(reader: Reader, state: CounterState, event: Event): CounterStat
 }
 
 function judgeRecord(asked: SimSession, session: Session, events: readonly Event[], wrong: (detail: string) => void): void {
-  if (session.session_name !== asked.name && !asked.lostNames.has(session.session_name ?? ''))
-    wrong(`its name is ${session.session_name}, it was told ${[asked.name, ...asked.lostNames].join(' or ')}`)
+  const names = possibleNames(asked)
+  if (!names.includes(session.session_name ?? '')) wrong(`its name is ${session.session_name}, it was told ${names.join(' or ')}`)
   const ends = events.filter(event => event.type === 'session.ended').length
   const trimmed = session.floor_seq > 0
   if (asked.resumeAsked) return
@@ -145,11 +145,13 @@ function judgeFeed({ all }: SimSessions, found: ReadonlyMap<string, Session>, fe
   for (const { id, created, deleteAcked } of all) {
     const told = feed.filter(event => sessionIdOf(event) === id)
     const count = (type: string): number => told.filter(event => event.type === type).length
-    if (count('session.created') > 1 || (created && count('session.created') === 0)) wrong(`${id} was created, and the feed says so ${count('session.created')} times`)
+    if (count('session.created') > 1 || (created && count('session.created') === 0))
+      wrong(`${id} was created, and the feed says so ${count('session.created')} times`)
     if (count('session.deleted') > 1) wrong(`${id} was deleted, and the feed says so ${count('session.deleted')} times`)
     const last = told.at(-1)
     const now = found.get(id)
-    if (created && !now && deleteAcked && last?.type !== 'session.deleted' && (last?.payload as { session?: Session })?.session?.state !== 'expired') wrong(`${id} is gone, and the feed ends with ${last?.type}`)
+    if (created && !now && deleteAcked && last?.type !== 'session.deleted' && (last?.payload as { session?: Session })?.session?.state !== 'expired')
+      wrong(`${id} is gone, and the feed ends with ${last?.type}`)
     const shown = (last?.payload as { session?: Session } | undefined)?.session
     if (now && (shown?.state !== now.state || shown.session_name !== now.session_name))
       wrong(`${id} is ${now.state} "${now.session_name}", the feed ends with ${last?.type} ${shown?.state} "${shown?.session_name}"`)

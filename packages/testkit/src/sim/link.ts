@@ -70,8 +70,9 @@ export function createLink({ name, attachment, scheduler, network, maxBytes, rec
       isOpen = false
     },
     pause(paused) {
+      const goesOn = isPaused && !paused
       isPaused = paused
-      if (!paused) pump()
+      if (goesOn) pump()
     },
     get isPaused() {
       return isPaused

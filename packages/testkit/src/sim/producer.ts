@@ -60,7 +60,10 @@ export function createProducer({ name, clientId, world, sessions, random, histor
     const pad = world.weather.padBytes > 0 && random.chance(0.5) ? { pad: 'x'.repeat(world.weather.padBytes) } : {}
     const n = random.int(1000)
     if (session.kind === 'ui') return { token, raw: { type: 'counter.add', ...id, payload: { n, token, ...pad } } }
-    return { token, raw: { event_type: random.pick(['message', 'pre_tool']), role: random.pick(['user', 'assistant']), content: `text ${n}`, token, ...id, ...pad } }
+    return {
+      token,
+      raw: { event_type: random.pick(['message', 'pre_tool']), role: random.pick(['user', 'assistant']), content: `text ${n}`, token, ...id, ...pad },
+    }
   }
 
   /** What stands in the stored event: for runs the whole item. */
@@ -76,7 +79,12 @@ export function createProducer({ name, clientId, world, sessions, random, histor
       `${name} ${style} ${session.id} ${items.map(item => item.token).join(',')}`,
       async engine => {
         if (style !== 'input') return engine.appendEvents(principal, session.id, raws, { ...own, ...(style === 'key' ? { idempotencyKey: batch.key } : {}) })
-        const { seq, firstSeq, duplicate, results } = await engine.input(principal, session.id, { type: 'session.append', id: batch.key, ...own, payload: { events: raws } })
+        const { seq, firstSeq, duplicate, results } = await engine.input(principal, session.id, {
+          type: 'session.append',
+          id: batch.key,
+          ...own,
+          payload: { events: raws },
+        })
         return { firstSeq: firstSeq ?? 0, lastSeq: seq ?? 0, duplicate, ...(results ? { results } : {}) }
       },
       outcome => {
@@ -104,7 +112,8 @@ export function createProducer({ name, clientId, world, sessions, random, histor
     const code = error instanceof HoldfastError ? error.code : String(error)
     if (code.startsWith('session_')) batch.isOver = true
     if (isRefusal(error)) for (const item of batch.items) history.refuse(item.token)
-    if (!sessions.isExpected(batch.session.id, code)) report(`${name} ${batch.style} ${batch.session.id}: ${error instanceof Error ? `${code} ${error.message}` : code}`)
+    if (!sessions.isExpected(batch.session.id, code))
+      report(`${name} ${batch.style} ${batch.session.id}: ${error instanceof Error ? `${code} ${error.message}` : code}`)
   }
 
   return {

@@ -16,11 +16,21 @@ export interface SimSession {
   resumeAsked: boolean
   deleteAsked: boolean
   deleteAcked: boolean
-  renames: number
-  /** The name that was acked last, and those whose fate is unknown: one of them it must have. */
-  name: string
-  readonly lostNames: Set<string>
+  readonly names: Naming[]
 }
+
+/** One name that was asked for; times count calls. */
+interface Naming {
+  readonly name: string
+  readonly askedAt: number
+  /** Infinity while its fate is unknown: it may still come. */
+  settledAt: number
+  isAcked: boolean
+}
+
+/** The names that a session may have: those that no acked one has certainly replaced. */
+export const possibleNames = ({ names }: SimSession): string[] =>
+  names.filter(naming => !names.some(other => other.isAcked && other.askedAt > naming.settledAt)).map(naming => naming.name)
 
 export interface SimSessions {
   readonly all: readonly SimSession[]
@@ -39,10 +49,12 @@ const MAX_SESSIONS = 4
 
 /** An answer that promises that nothing was stored. */
 export const isRefusal = (error: unknown): boolean =>
-  error instanceof HoldfastError && (error.code === 'storage_failed' ? error.details.reason === 'full' || error.details.reason === 'stale' : /^session_/.test(error.code))
+  error instanceof HoldfastError &&
+  (error.code === 'storage_failed' ? error.details.reason === 'full' || error.details.reason === 'stale' : /^session_/.test(error.code))
 
 export function createSimSessions(world: World, random: SeededRandom, report: (detail: string) => void): SimSessions {
   const all: SimSession[] = []
+  let calls = 0
   const usable = (): SimSession[] => all.filter(session => session.created && !session.deleteAcked)
 
   /** A server that starts anew has no clock but the wall's, so jumps count. */
@@ -113,9 +125,7 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
         resumeAsked: false,
         deleteAsked: false,
         deleteAcked: false,
-        renames: 0,
-        name: id,
-        lostNames: new Set(),
+        names: [{ name: id, askedAt: 0, settledAt: 0, isAcked: true }],
       }
       all.push(session)
       make(session)
@@ -147,18 +157,19 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
     },
     rename() {
       const session = random.pick(usable())
-      const name = `${session.id} ${++session.renames}`
-      session.lostNames.add(name)
+      const askedAt = ++calls
+      const name = `${session.id} ${askedAt}`
+      const naming: Naming = { name, askedAt, settledAt: Number.POSITIVE_INFINITY, isAcked: false }
+      session.names.push(naming)
       world.call(
         `rename ${name}`,
         engine => engine.patchSession(principal, session.id, { session_name: name }),
         outcome => {
           if (outcome.type === 'answer') {
-            // Another one may have been taken since, so the one that was acked before may still be the last.
-            session.lostNames.add(session.name)
-            session.name = name
+            naming.settledAt = ++calls
+            naming.isAcked = true
           } else if (outcome.type === 'error') {
-            if (isRefusal(outcome.error)) session.lostNames.delete(name)
+            if (isRefusal(outcome.error)) session.names.splice(session.names.indexOf(naming), 1)
             refused(session, outcome.error, 'rename')
           }
         },

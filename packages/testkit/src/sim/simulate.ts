@@ -1,5 +1,5 @@
 import type { Engine, EngineOptions, Store } from '@holdfast/core'
-import { check, createHistory, type Rule } from '../oracle/index.ts'
+import { check, createHistory, type History, type Rule, STEP } from '../oracle/index.ts'
 import { judgeEnd } from './judge.ts'
 import { createProducer } from './producer.ts'
 import { createSeededRandom } from './random.ts'
@@ -30,11 +30,19 @@ export interface SimViolation {
   readonly detail: string
 }
 
+/** What a run met, so that a test can tell that nothing has gone quiet. */
+export type SimStats = Readonly<
+  Record<
+    'steps' | 'acked' | 'duplicates' | 'kills' | 'full' | 'lostCommits' | 'sessions' | 'readers' | 'attaches' | 'gaps' | 'snapshots' | 'resets' | 'events',
+    number
+  >
+>
+
 export interface SimResult {
   /** Equal for equal seeds and options. */
   readonly trace: string
   readonly violations: readonly SimViolation[]
-  readonly stats: Readonly<Record<'steps' | 'acked' | 'duplicates' | 'kills' | 'full' | 'lostCommits' | 'sessions' | 'readers' | 'events', number>>
+  readonly stats: SimStats
   readonly lines: readonly string[]
 }
 
@@ -54,7 +62,9 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const surprise = (detail: string): void => report('surprise', '', detail)
   const world = createWorld({ random, scheduler, weather, createEngine: options.createEngine, wrapStore: options.wrapStore, onError: surprise })
   const sessions = createSimSessions(world, random, surprise)
-  const producers = [undefined, 'a', 'b'].map((clientId, index) => createProducer({ name: `p${index}`, clientId, world, sessions, random, history, report: surprise }))
+  const producers = [undefined, 'a', 'b'].map((clientId, index) =>
+    createProducer({ name: `p${index}`, clientId, world, sessions, random, history, report: surprise }),
+  )
   const readers: SimReader[] = []
   const addReader = (session: string, hasFold: boolean): void => {
     const name = `r${readers.length}`
@@ -82,7 +92,12 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     resume: () => sessions.resume(),
     rename: () => sessions.rename(),
     remove: () => sessions.remove(),
-    sweep: () => world.call('sweep', engine => engine.sweep(), () => undefined),
+    sweep: () =>
+      world.call(
+        'sweep',
+        engine => engine.sweep(),
+        () => undefined,
+      ),
     pass: () => world.clock.advance(random.pick([10, 500, 1000, MINUTE_MS, 90 * MINUTE_MS])),
     jump: () => world.clock.jump(random.pick([-60, 60]) * MINUTE_MS),
     kill: () => world.kill(),
@@ -181,7 +196,21 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
       ...world.faults,
       sessions: sessions.all.length,
       readers: readers.length,
+      ...readingOf(history),
       events,
     },
   }
+}
+
+function readingOf({ readers }: History): { attaches: number; gaps: number; snapshots: number; resets: number } {
+  let gaps = 0
+  let snapshots = 0
+  for (const { steps } of readers) {
+    for (let index = 0; index < steps.length; index++) {
+      if (steps.at(index) === STEP.gap) gaps++
+      else if (steps.at(index) === STEP.snapshot) snapshots++
+    }
+  }
+  const hellos = readers.flatMap(reader => reader.hellos)
+  return { attaches: hellos.length, gaps, snapshots, resets: hellos.filter(hello => hello.resume === 'reset').length }
 }

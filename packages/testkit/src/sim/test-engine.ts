@@ -1,4 +1,15 @@
-import { type Attachment, createEngine, createMemoryStore, type Engine, type EngineOptions, type MemoryStore, type MemoryStoreOptions, type Principal, SCOPES, type Scope } from '@holdfast/core'
+import {
+  type Attachment,
+  createEngine,
+  createMemoryStore,
+  type Engine,
+  type EngineOptions,
+  type MemoryStore,
+  type MemoryStoreOptions,
+  type Principal,
+  SCOPES,
+  type Scope,
+} from '@holdfast/core'
 import { DEFAULT_LIMITS, type Event, type HoldfastError, runKind, textsFromChunk } from '@holdfast/protocol'
 import { counterKind } from './counter-kind.ts'
 import { createSeededRandom } from './random.ts'
@@ -50,7 +61,11 @@ export async function startEngine(options: TestEngineOptions = {}): Promise<Test
 }
 
 /** A principal with these scopes; all of them where none is named. */
-export const principalOf = (subject: string, scopes: readonly Scope[] = SCOPES, bound: Pick<Principal, 'sessionId' | 'kinds'> = {}): Principal => ({ subject, scopes: new Set(scopes), ...bound })
+export const principalOf = (subject: string, scopes: readonly Scope[] = SCOPES, bound: Pick<Principal, 'sessionId' | 'kinds'> = {}): Principal => ({
+  subject,
+  scopes: new Set(scopes),
+  ...bound,
+})
 
 /** What an attachment gave. */
 export interface Taken {

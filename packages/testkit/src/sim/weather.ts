@@ -50,4 +50,13 @@ export function createWeather(random: SeededRandom): Weather {
 }
 
 /** The same settings, with nothing going wrong any more. */
-export const calm = (weather: Weather): Weather => ({ ...weather, full: 0, lostCommit: 0, lostWake: 0, lostRequest: 0, lostAnswer: 0, impatience: 0, slowLook: 0 })
+export const calm = (weather: Weather): Weather => ({
+  ...weather,
+  full: 0,
+  lostCommit: 0,
+  lostWake: 0,
+  lostRequest: 0,
+  lostAnswer: 0,
+  impatience: 0,
+  slowLook: 0,
+})

@@ -1,4 +1,14 @@
-import { createEngine, createMemoryDisk, createMemoryStore, type Engine, type EngineOptions, type MemoryDisk, type MemoryStore, type Store, StoreError } from '@holdfast/core'
+import {
+  createEngine,
+  createMemoryDisk,
+  createMemoryStore,
+  type Engine,
+  type EngineOptions,
+  type MemoryDisk,
+  type MemoryStore,
+  type Store,
+  StoreError,
+} from '@holdfast/core'
 import { DEFAULT_LIMITS, runKind } from '@holdfast/protocol'
 import { hashText } from '../oracle/index.ts'
 import { counterKind } from './counter-kind.ts'
@@ -54,7 +64,14 @@ interface Life extends Scope {
   readonly unanswered: Set<() => void>
 }
 
-export function createWorld({ random, scheduler, weather: given, createEngine: create = createEngine, wrapStore = store => store, onError }: WorldOptions): World {
+export function createWorld({
+  random,
+  scheduler,
+  weather: given,
+  createEngine: create = createEngine,
+  wrapStore = store => store,
+  onError,
+}: WorldOptions): World {
   const clock = createVirtualClock()
   const disk = createMemoryDisk()
   const network: Scope = { name: 'network' }

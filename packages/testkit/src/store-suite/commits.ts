@@ -136,7 +136,13 @@ export function commitTests(use: UseStore): void {
     it(
       '[CHAT-03] a row comes back as it was given, records with their odd characters too',
       use(async store => {
-        const record = recordOf({ session_name: 'a "b" \u2028 \u0000 🦊', metadata: { deep: { list: [1, null, 'ü'] } }, options: { cols: 80 }, ended_at: NOW, result_seq: 7 })
+        const record = recordOf({
+          session_name: 'a "b" \u2028 \u0000 🦊',
+          metadata: { deep: { list: [1, null, 'ü'] } },
+          options: { cols: 80 },
+          ended_at: NOW,
+          result_seq: 7,
+        })
         const row = rowOf('odd', { kind: 'chat', owner: 'zoë', createdAt: 1, activityAt: 2, record })
         await store.commit({ creates: [row], fence: FENCE })
         expect(await store.getSession('odd')).toEqual(row)

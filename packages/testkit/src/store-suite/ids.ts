@@ -17,7 +17,12 @@ export function idTests(use: UseStore): void {
         ]
         await store.commit({ ids: rows, fence: FENCE })
         expect(await store.findIds([...rows].reverse())).toEqual([...rows].reverse())
-        expect(await store.findIds([idOf('a', 'm2'), rows[0] as never, idOf('', 'm1'), idOf('nobody', 'm1')])).toEqual([undefined, rows[0], undefined, undefined])
+        expect(await store.findIds([idOf('a', 'm2'), rows[0] as never, idOf('', 'm1'), idOf('nobody', 'm1')])).toEqual([
+          undefined,
+          rows[0],
+          undefined,
+          undefined,
+        ])
         expect(await store.findIds([])).toEqual([])
         await expectRefusal(store.commit({ ids: [idOf('a', 'm1', { sender: 'c:two', digest: 'changed' })], fence: FENCE }), 'exists')
       }),

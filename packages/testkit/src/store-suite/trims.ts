@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { appendOf, expectRefusal, FENCE, fill, idOf, range, readAll, recordOf, rowOf, seqsOf, textOf } from './fixtures.ts'
 import type { UseStore } from './with-store.ts'
 
-const bytesOf = (id: string, seqs: readonly number[]): number => (seqs.length === 0 ? 0 : appendOf(id, 1, seqs.map(seq => textOf(id, seq))).body.byteLength)
+const bytesOf = (id: string, seqs: readonly number[]): number =>
+  seqs.length === 0
+    ? 0
+    : appendOf(
+        id,
+        1,
+        seqs.map(seq => textOf(id, seq)),
+      ).body.byteLength
 
 export function trimTests(use: UseStore): void {
   describe('trims and drops', () => {
