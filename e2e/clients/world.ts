@@ -22,7 +22,7 @@ export interface World {
   restart(): Promise<void>
   /** A run with a new id; append to it with `append`. */
   run(owner?: 'admin'): Promise<string>
-  append(session: string, count: number): Promise<void>
+  append(session: string, count: number, owner?: 'admin'): Promise<void>
   /** A page with a storage of its own, once its script runs. */
   page(context?: BrowserContext): Promise<Page>
   close(): Promise<void>
@@ -62,10 +62,11 @@ export async function createWorld(chromium: string): Promise<World> {
       await post('/sessions', { session_id: id, session_name: id }, owner)
       return id
     },
-    append: (session, count) =>
+    append: (session, count, owner) =>
       post(
         `/sessions/${session}/events`,
         Array.from({ length: count }, (_, index) => ({ event_type: 'message', role: 'assistant', content: `text ${index}` })),
+        owner,
       ),
     page: async given => {
       const context = given ?? (await browser.newContext())

@@ -10,12 +10,12 @@ import { createRun, keyOfRunEvent, readWhole } from '../lib/stress.ts'
 import { createAmplifier } from './amplified.ts'
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1)
-/** 20 rounds are the full count: 100 000 events of together over 50 MB. */
+/** 40 rounds are the full count: 100 000 events of together over 50 MB. */
 const rounds = Number(process.env.HOLDFAST_ROUNDS ?? 1)
 const REPORTERS = 4
-const EVENTS = Math.ceil((5000 * rounds) / REPORTERS)
+const EVENTS = Math.ceil((2500 * rounds) / REPORTERS)
 /** A kill after so many more events at most. */
-const KILL_EVENTS = 800
+const KILL_EVENTS = 600
 /** However many events there are, what the test keeps of each is some numbers. */
 const MAX_HEAP_BYTES = 400 * 1024 * 1024
 
@@ -68,7 +68,7 @@ describe('a day of coding agents', () => {
     const connects = readers.reduce((sum, reader) => sum + reader.connects, 0)
     process.stdout.write(`transcripts: ${JSON.stringify({ events: EVENTS * REPORTERS, mb: Math.round(bytes / 1e6), kills, cuts: proxy.cuts, connects, heap_mb: Math.round(heapBytes / 1e6), seed })}\n`)
     expect(check(history)).toEqual([])
-    expect(bytes).toBeGreaterThan(2_500_000 * rounds)
+    expect(bytes).toBeGreaterThan(1_250_000 * rounds)
     expect(kills).toBeGreaterThan(0)
     expect(proxy.cuts).toBeGreaterThan(0)
     expect(heapBytes).toBeLessThan(MAX_HEAP_BYTES)

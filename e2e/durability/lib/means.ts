@@ -53,6 +53,15 @@ export const faketimeLibrary = (): string | undefined => FAKETIME.find(path => e
 /** The clock of a process can be moved. */
 export const noFaketime = once(() => (faketimeLibrary() === undefined ? 'libfaketime is not installed (apt-get install faketime)' : undefined))
 
+/** So many connections can be open at once. */
+export const noSockets = (count: number): Missing => {
+  const limit = spawnSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).stdout.trim()
+  return limit === 'unlimited' || Number(limit) > count + 500 ? undefined : `only ${limit} files may be open here (ulimit -n)`
+}
+
+/** The memory of another process can be seen. */
+export const noProc = (): Missing => (existsSync('/proc/self/status') ? undefined : '/proc is of Linux')
+
 /** Resident memory of a process now and at its highest, in bytes. */
 export function memoryOf(pid: number): { readonly nowBytes: number; readonly peakBytes: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')

@@ -29,6 +29,28 @@ describe('appending', () => {
     expect(answers.map(answer => answer.lastSeq)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1))
   })
 
+  it('appends of one session go to the store without waiting for each other, so that one sync serves many', async () => {
+    const gate = createGate()
+    let commits = 0
+    const { engine } = await withRun({
+      faults: { beforeCommit: commit => (commit.appends?.[0]?.sessionId === 's' ? gate.pass() : undefined) },
+      wrapStore: store => ({
+        ...store,
+        commit(commit) {
+          commits++
+          return store.commit(commit)
+        },
+      }),
+    })
+    commits = 0
+    const appended = Promise.all(Array.from({ length: 10 }, (_, index) => engine.appendEvents(admin, 's', [message('m', index % 2 === 0 ? {} : { id: `i${index}` })])))
+    await gate.reached
+    await settle()
+    expect(commits).toBe(10)
+    gate.open()
+    expect((await appended).map(answer => answer.lastSeq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  })
+
   it('[SEQ-06] what was seen live and what a replay gives are the same bytes, from memory and from the store', async () => {
     const started = await withRun({ tailBytes: { perLog: 500, total: 500 } })
     const live = await started.engine.attach(admin, 's')

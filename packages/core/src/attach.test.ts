@@ -403,6 +403,11 @@ describe('credit', () => {
     expect(await reader.pull(65_536)).toMatchObject({ message: { type: 'protocol.gap' } })
     reader.credit(5)
     expect((await take(reader)).types).toEqual(['protocol.snapshot', 'protocol.caught_up'])
+    for (let index = 11; index <= 20; index++) await add(engine, index)
+    await engine.sweep()
+    expect(await reader.pull(65_536)).toMatchObject({ message: { type: 'protocol.gap', payload: { from_seq: 11, to_seq: 15 } } })
+    reader.credit(15)
+    expect((await take(reader)).types).toEqual(['protocol.snapshot'])
   })
 
   it('a gap forgets what was unacknowledged before it', async () => {

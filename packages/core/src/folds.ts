@@ -13,27 +13,24 @@ export async function foldLog(store: Store, log: Log, fold: Fold<unknown>, at?: 
   for (;;) {
     const { floor } = log
     const folded = await foldOnce(store, log, fold, at ?? log.head)
-    if (folded) return folded
-    // A trim took what was to be read next; there is a newer snapshot once it is through.
+    if (!(folded instanceof HoldfastError)) return folded
+    // A trim or a drop may have taken what was to be read, also before it is known here: then it is asked again.
+    if (!log.gone && !log.isSettling && log.floor === floor) throw folded
     await log.settled()
     if (log.gone) throw log.gone
-    if (log.floor === floor) throw new HoldfastError('storage_failed', `The log of "${log.id}" does not go on after ${floor}.`, { session_id: log.id })
   }
 }
 
-/** Undefined where the log or its snapshot changed under the reading. */
-async function foldOnce(store: Store, log: Log, fold: Fold<unknown>, at: number): Promise<Folded | undefined> {
-  const { floor } = log
+/** Gives the error that holds unless the log changed under the reading. */
+async function foldOnce(store: Store, log: Log, fold: Fold<unknown>, at: number): Promise<Folded | HoldfastError> {
   const stored = await store.getSnapshot(log.id, at)
   let seq = stored?.seq ?? 0
   let state = stored ? (JSON.parse(stored.state) as unknown) : fold.initial()
-  if (seq < log.floor) {
-    if (log.floor !== floor) return undefined
-    throw new HoldfastError('invalid_request', `The history up to ${at} is no longer kept; the oldest state is that at ${log.floor}.`, { floor_seq: log.floor })
-  }
+  if (seq < log.floor)
+    return new HoldfastError('invalid_request', `The history up to ${at} is no longer kept; the oldest state is that at ${log.floor}.`, { floor_seq: log.floor })
   while (seq < at) {
     const chunk = log.tail.read(seq, at, AUTO_BYTES) ?? (await store.read(log.id, seq, AUTO_BYTES))
-    if (chunk?.firstSeq !== seq + 1) return undefined
+    if (chunk?.firstSeq !== seq + 1) return new HoldfastError('storage_failed', `The log of "${log.id}" does not go on after ${seq}.`, { session_id: log.id })
     for (const text of textsFromChunk(chunk)) {
       const event = JSON.parse(text) as Event
       if (event.header.seq > at) break

@@ -81,12 +81,12 @@ describe('a disk that fails', () => {
       },
     })
     await engine.createSession(admin, { session_id: 's', session_name: 's' })
-    const sends = ['1', '2'].map(content => engine.appendEvents(admin, 's', [message(content)]))
+    const sends = Promise.allSettled(['1', '2'].map(content => engine.appendEvents(admin, 's', [message(content)])))
     await second.reached
     const third = engine.appendEvents(admin, 's', [message('3')])
     await settle()
     second.open()
-    expect((await Promise.allSettled(sends)).map(outcome => outcome.status)).toEqual(['rejected', 'rejected'])
+    expect((await sends).map(outcome => outcome.status)).toEqual(['rejected', 'rejected'])
     expect((await third).lastSeq).toBe(1)
   })
 

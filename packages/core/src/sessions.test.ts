@@ -1,5 +1,5 @@
 import { DEFAULT_LIMITS } from '@holdfast/protocol'
-import { createGate, principalOf, settle, startEngine, take, type TestEngine } from '@holdfast/testkit'
+import { createGate, isSettled, principalOf, settle, startEngine, take, type TestEngine } from '@holdfast/testkit'
 import { describe, expect, it } from 'vitest'
 import { type Engine, type Principal, StoreError } from './index.ts'
 
@@ -511,6 +511,7 @@ describe('stopping', () => {
     const appended = engine.appendEvents(owner, 's', [message('last words')])
     await gate.reached
     const drained = engine.drain()
+    expect(await isSettled(drained)).toBe(false)
     await expect(engine.appendEvents(owner, 's', [message('too late')])).rejects.toMatchObject({ code: 'draining', retryable: true })
     await expect(engine.attach(owner, 's')).rejects.toMatchObject({ code: 'draining' })
     await expect(engine.createSession(owner, run('t'))).rejects.toMatchObject({ code: 'draining' })

@@ -108,6 +108,7 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
       sql('UPDATE sessions SET record = ?, record_crc = ? WHERE key = ?').run(record, recordSum(log.id, record), log.key)
     },
     count(log, by) {
+      if (log.kind === 'feed') return
       current.sessions += by
       sql('INSERT INTO owners (owner, sessions) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET sessions = sessions + excluded.sessions').run(log.owner, by)
     },

@@ -11,8 +11,10 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   // Counts that are asked for often, kept instead of counted.
   db => {
     db.exec(`CREATE TABLE owners (owner TEXT PRIMARY KEY, sessions INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-      INSERT INTO owners SELECT owner, count(*) FROM sessions WHERE status = 'live' GROUP BY owner;`)
-    const total = db.prepare(`SELECT count(*) FILTER (WHERE status = 'live') AS sessions, coalesce(sum(bytes), 0) AS bytes FROM sessions`).get()
+      INSERT INTO owners SELECT owner, count(*) FROM sessions WHERE status = 'live' AND kind <> 'feed' GROUP BY owner;`)
+    const total = db
+      .prepare(`SELECT count(*) FILTER (WHERE status = 'live' AND kind <> 'feed') AS sessions, coalesce(sum(bytes), 0) AS bytes FROM sessions`)
+      .get()
     writeMeta(db, 'sessions', String(total?.['sessions'] ?? 0))
     writeMeta(db, 'log_bytes', String(total?.['bytes'] ?? 0))
   },

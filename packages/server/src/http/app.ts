@@ -1,4 +1,3 @@
-import { ReadableStream } from 'node:stream/web'
 import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, MAX_DEPTH, PAGE } from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
@@ -7,6 +6,7 @@ import { pageBefore, pollPage } from '../stream/poll.ts'
 import { ENVELOPE_DEPTH, piecesOf, readItems, readObject } from './body.ts'
 import { exportLog } from './export.ts'
 import { errorText, retryAfter } from './send-error.ts'
+import { streamAnswer } from './stream-answer.ts'
 
 export interface AppBindings {
   Bindings: { readonly access: Access }
@@ -182,15 +182,13 @@ function blobRoutes(app: Hono<AppBindings>, host: Host): void {
   })
   app.get('/sessions/:id/blobs/:sha256', async context => {
     const blob = await engine.getBlob(principalOf(context), sessionIdOf(context), context.req.param('sha256'))
-    return new Response(ReadableStream.from(blob.open()) as BodyInit, {
-      headers: {
-        'content-type': 'application/octet-stream',
-        'content-length': String(blob.bytes),
-        'x-content-type-options': 'nosniff',
-        'content-security-policy': "default-src 'none'; sandbox",
-        'content-disposition': 'attachment',
-        'cache-control': 'private, max-age=31536000, immutable',
-      },
+    return streamAnswer(blob.open(), {
+      'content-type': 'application/octet-stream',
+      'content-length': String(blob.bytes),
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; sandbox",
+      'content-disposition': 'attachment',
+      'cache-control': 'private, max-age=31536000, immutable',
     })
   })
 }

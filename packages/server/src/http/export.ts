@@ -1,6 +1,6 @@
-import { ReadableStream } from 'node:stream/web'
 import { HoldfastError, TURN_BYTES, textsFromChunk } from '@holdfast/protocol'
 import type { Access, Host } from '../host.ts'
+import { streamAnswer } from './stream-answer.ts'
 
 /** The log, streamed, a line each; it ends at the head of the moment it was asked for. */
 export async function exportLog(host: Host, access: Access, sessionId: string, query: URLSearchParams): Promise<Response> {
@@ -24,12 +24,10 @@ export async function exportLog(host: Host, access: Access, sessionId: string, q
       attachment.close()
     }
   }
-  return new Response(ReadableStream.from(lines()) as BodyInit, {
-    headers: {
-      'content-type': 'application/x-ndjson',
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      'content-disposition': `attachment; filename="${sessionId.replace(/[^A-Za-z0-9_.-]/g, '_')}.jsonl"`,
-    },
+  return streamAnswer(lines(), {
+    'content-type': 'application/x-ndjson',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-disposition': `attachment; filename="${sessionId.replace(/[^A-Za-z0-9_.-]/g, '_')}.jsonl"`,
   })
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, maxHeaderSize, type Server, type Se
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { errorFrom, FEED_ID, HoldfastError, isId } from '@holdfast/protocol'
 import type { Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
@@ -13,6 +14,7 @@ import { arrivalFrom, checkParameters, urlFromRequest } from './arrival.ts'
 import { allowCrossOrigin, answerOptions } from './cross-origin.ts'
 import { createExchanges, type Exchanges } from './exchanges.ts'
 import { sendError, sendErrorAndClose } from './send-error.ts'
+import { isStreamAnswer, sendStream } from './stream-answer.ts'
 
 const EVENTS_PATH = /^\/sessions\/([^/]+)\/events$/
 
@@ -40,7 +42,17 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
   const accesses = new WeakMap<IncomingMessage, Access>()
   const allowedMethods = createAllowedMethods(app)
   const listener = getRequestListener(
-    (request, env) => app.fetch(request, { access: accesses.get((env as { incoming: IncomingMessage }).incoming) as Access }),
+    async (request, env) => {
+      const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
+      const response = await app.fetch(request, { access: accesses.get(incoming) as Access })
+      if (!isStreamAnswer(response)) return response
+      sendStream(response, outgoing).catch((thrown: unknown) => {
+        if (!(thrown instanceof HoldfastError)) return host.logger.debug('an answer was cut off', { error: String(thrown) })
+        host.countRefusal(thrown.code)
+        host.logger.warn('an answer broke off', { error: thrown.message, code: thrown.code })
+      })
+      return RESPONSE_ALREADY_SENT
+    },
     { overrideGlobalObjects: false, errorHandler: thrown => refusal(host, (thrown as Error)?.name === 'RequestError' ? notAnAddress(thrown) : thrown) },
   )
   const answer = (request: IncomingMessage, response: ServerResponse): void => {

@@ -1,9 +1,13 @@
 import type { Socket } from 'node:net'
 
-/** Bytes that the peer's kernel side has taken so far, as far as Node shows: what was written less what still waits. */
-export function takenBytes(socket: Socket): number {
-  const handle = (socket as { _handle?: { writeQueueSize?: number } })._handle
-  return socket.bytesWritten - (handle?.writeQueueSize ?? socket.writableLength)
+/**
+ * Bytes that the system has taken so far for the peer: what was handed to it less what it has not taken yet. `bytesWritten` of the socket
+ * would not do: it counts what waits in memory, so that every ping to a reader that takes nothing would read as progress.
+ */
+function takenBytes(socket: Socket): number {
+  const handle = (socket as { _handle?: { bytesWritten?: number; writeQueueSize?: number } | null })._handle
+  if (handle?.bytesWritten !== undefined && handle.writeQueueSize !== undefined) return handle.bytesWritten - handle.writeQueueSize
+  return socket.bytesWritten - socket.writableLength
 }
 
 export interface StallWatch {

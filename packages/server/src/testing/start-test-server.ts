@@ -44,8 +44,10 @@ export interface TestServer {
   log(id: string, options?: CallOptions): Promise<string[]>
   socket(path: string, options?: SocketOptions): SocketClient
   stream(path: string, headers?: Readonly<Record<string, string>>): Promise<StreamClient>
-  /** Ends it; throws what was wrong with any message that was seen, or any error that was logged. */
+  /** Ends it, its clients first; throws what was wrong with any message that was seen, or any error that was logged. */
   stop(): Promise<void>
+  /** The same, its clients being left to what they are told. */
+  drain(): Promise<void>
 }
 
 export interface TestServerOptions {
@@ -86,6 +88,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   }
   const append = (id: string, items: unknown, given?: CallOptions): Promise<Answer> => call('POST', `/sessions/${id}/events`, items, given)
 
+  const drain = async (): Promise<void> => {
+    await running.drain()
+    rmSync(dataDir, { recursive: true, force: true })
+    if (seen.faults.length > 0) throw new Error(`outbound messages broke the schema: ${seen.faults.slice(0, 3).join('; ')}`)
+    if (errors.length > 0) throw new Error(`errors were logged: ${errors.slice(0, 3).join('; ')}`)
+  }
+
   return {
     url,
     port: running.port,
@@ -122,14 +131,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       streams.push(client)
       return client
     },
-    async stop() {
+    stop() {
       for (const client of sockets) client.socket.terminate()
       for (const client of streams) client.close()
-      await running.drain()
-      rmSync(dataDir, { recursive: true, force: true })
-      if (seen.faults.length > 0) throw new Error(`outbound messages broke the schema: ${seen.faults.slice(0, 3).join('; ')}`)
-      if (errors.length > 0) throw new Error(`errors were logged: ${errors.slice(0, 3).join('; ')}`)
+      return drain()
     },
+    drain,
   }
 }
 

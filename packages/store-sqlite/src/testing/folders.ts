@@ -19,5 +19,13 @@ export const filesOf = (folder: string): string[] =>
     .filter(entry => entry.isFile())
     .map(entry => join(entry.parentPath, entry.name))
 
-/** The files that contain these bytes. */
-export const filesWith = (folder: string, marker: string): string[] => filesOf(folder).filter(path => readFileSync(path).includes(marker))
+/** The files that contain these bytes; one that goes away meanwhile does not. */
+export const filesWith = (folder: string, marker: string): string[] =>
+  filesOf(folder).filter(path => {
+    try {
+      return readFileSync(path).includes(marker)
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'ENOENT') return false
+      throw error
+    }
+  })

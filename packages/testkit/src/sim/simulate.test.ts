@@ -10,6 +10,7 @@ const FAILED_ONCE: readonly (readonly [seed: number, what: string])[] = [
   [193, 'a rename that was refused came back with an append'],
   [1530, 'clients went on sending to a session that had expired'],
   [1982, 'a session that expired before its creation was answered'],
+  [100_404, 'a snapshot that was asked for while the session was being deleted was an invalid request'],
   [4504, 'credit for a gap was refused before its snapshot came'],
 ]
 

@@ -54,6 +54,20 @@ export function listingTests(use: UseStore): void {
     )
 
     it(
+      '[RUN-08] feeds are listed only where they are asked for, and not counted',
+      use(async store => {
+        await store.commit({ creates: [rowOf('a'), rowOf('feed:ann', { kind: 'feed' })], fence: FENCE })
+        expect(await pagesOf(store, { limit: 1 })).toEqual(['a'])
+        expect(await pagesOf(store, { limit: 9, owner: 'ann' })).toEqual(['a'])
+        expect(await pagesOf(store, { limit: 9, kind: 'feed' })).toEqual(['feed:ann'])
+        expect(await store.countSessions('ann')).toBe(1)
+        expect((await store.stats()).sessions).toBe(1)
+        await store.commit({ drops: [{ sessionId: 'feed:ann', status: 'deleted', record: recordOf(), keepLog: false }], fence: FENCE })
+        expect(await store.countSessions('ann')).toBe(1)
+      }),
+    )
+
+    it(
       'a session that did not move is never skipped or repeated while others move',
       use(async store => {
         const ids = Array.from({ length: 20 }, (_, index) => `s${String(index).padStart(2, '0')}`)
