@@ -157,6 +157,7 @@ describe('idle expiry', () => {
     const { engine, clock, add } = started
     await add(1)
     clock.advance(DAY_MS)
+    await settle()
     await engine.sweep()
     expect(await engine.status(admin, 's')).toMatchObject({ state: 'running' })
     clock.advance(1)

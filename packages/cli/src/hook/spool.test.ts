@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { spoolHook } from './entry.ts'
-import { addRecord, listDeadLetters, listRecords, readRecord, removeRecord, spoolPlaces } from './spool.ts'
+import { addRecord, listDeadLetters, listRecords, ownFolder, readRecord, removeRecord, spoolPlaces } from './spool.ts'
 
 let spool: string
 beforeEach(() => {
@@ -61,4 +61,8 @@ it('[RUN-12] the size of the transcript at the time of the call is kept with it'
   expect(record?.head).toMatchObject({ v: 1, transcript_bytes: 6, url: 'http://h' })
   expect(readdirSync(spoolPlaces(spool).queue)).toHaveLength(1)
   expect(existsSync(spoolPlaces(spool).dead)).toBe(false)
+})
+
+it.runIf(existsSync('/proc/self'))('[RUN-12] a place that takes no folders is an error at once, never a call that does not come back', () => {
+  expect(() => ownFolder('/proc/nowhere/deep')).toThrow(/ENOENT/)
 })

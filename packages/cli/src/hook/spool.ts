@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
 /** What the hook adds to the text that the agent gave it. */
 export interface SpoolHead {
@@ -55,9 +55,16 @@ export function writeWhole(path: string, data: string | Uint8Array, folder: stri
   }
 }
 
-/** The folder, made for its owner alone. */
+/** The folder, made for its owner alone. One step at a time: a recursive mkdir of Node's never returns where a parent takes no folders (/proc). */
 export function ownFolder(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  if (existsSync(path)) return path
+  const parent = dirname(path)
+  if (!existsSync(parent)) ownFolder(parent)
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
   return path
 }
 
