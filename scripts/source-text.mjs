@@ -21,7 +21,7 @@ export function filesUnder(root) {
 export const isSource = path => /\.(ts|tsx|mts|js|mjs)$/.test(path) && !path.endsWith('.d.ts')
 
 /** Files that prove or measure rather than serve: a test, or a room that holds nothing else. */
-export const isTest = path => /\.test\.tsx?$/.test(path) || /^(e2e|bench|scripts|examples)\/|^(packages|apps)\/[^/]+\/test\//.test(path)
+export const isTest = path => /\.test\.tsx?$/.test(path) || /^(e2e|bench|scripts|examples)\/|^(packages|apps)\/[^/]+\/(?:test|bench|src\/testing)\//.test(path)
 
 const REGEX_BEFORE = /(?:^|[=(,:[!&|?{};+\-*%<>~^]|\b(?:return|typeof|case|in|of|do|else|await|yield))\s*$/
 

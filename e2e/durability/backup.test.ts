@@ -22,7 +22,13 @@ it('[SEQ-19] a backup taken under load holds all that was acked before it began,
   let isOver = false
   const load = SESSIONS.map(async id => {
     for (let n = 0; !isOver; n++) {
-      acked.get(id)?.note(await post(server, id, Array.from({ length: 5 }, (_, part) => item(`i${n}-${part}`, `${n} ${'x'.repeat(3000)}`))))
+      acked.get(id)?.note(
+        await post(
+          server,
+          id,
+          Array.from({ length: 5 }, (_, part) => item(`i${n}-${part}`, `${n} ${'x'.repeat(3000)}`)),
+        ),
+      )
       // A pause now and then, in which the log falls idle and is folded.
       if (n % 20 === 19) await new Promise(resolve => setTimeout(resolve, 150))
     }

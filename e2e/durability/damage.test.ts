@@ -15,7 +15,15 @@ async function folderWithLogs(env: Readonly<Record<string, string>>, isReady: (d
   const server = await startServer({ dataDir, env })
   for (const id of ['s0', 's1', 's2']) {
     await createRun(server, id)
-    await must(server, 'POST', `/sessions/${id}/events`, Array.from({ length: COUNT }, (_, n) => ({ ...item(`i${n}`, `${id === 's1' && n === COUNT / 2 ? 'needle-in-the-hay' : 'straw'} ${n} ${'x'.repeat(1000)}`), role: 'user' })))
+    await must(
+      server,
+      'POST',
+      `/sessions/${id}/events`,
+      Array.from({ length: COUNT }, (_, n) => ({
+        ...item(`i${n}`, `${id === 's1' && n === COUNT / 2 ? 'needle-in-the-hay' : 'straw'} ${n} ${'x'.repeat(1000)}`),
+        role: 'user',
+      })),
+    )
   }
   await until('the files', () => isReady(dataDir))
   expect(await server.stop()).toBe(0)
@@ -56,7 +64,10 @@ describe('one byte flips', () => {
   for (const where of ['the database', 'a segment file'] as const) {
     it(`[fault 32] in ${where}: that log answers storage_failed on every transport and is reported, the others go on, also after a restart`, async () => {
       const inSegments = where === 'a segment file'
-      const dataDir = await folderWithLogs(inSegments ? { HOLDFAST_TIMES_COLD_AFTER_MS: '200' } : {}, folder => !inSegments || filesOf(join(folder, 'segments')).length >= 3)
+      const dataDir = await folderWithLogs(
+        inSegments ? { HOLDFAST_TIMES_COLD_AFTER_MS: '200' } : {},
+        folder => !inSegments || filesOf(join(folder, 'segments')).length >= 3,
+      )
       if (inSegments) {
         const sizes = filesOf(join(dataDir, 'segments')).sort()
         // Compressed, so that nothing in it can be searched for: s1's is the second that was made.

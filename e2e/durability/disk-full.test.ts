@@ -49,7 +49,7 @@ describe('full disk', () => {
         return refused
       })
       expect([refused?.status, codeOf(refused as Answer)]).toEqual([503, 'storage_failed'])
-      expect((refused?.body?.['error'] as { retryable: boolean }).retryable).toBe(true)
+      expect(refused?.body?.['error']).toMatchObject({ retryable: true })
       const again = await post(server, 'full', [item(`i${n - 1}`, 'y'.repeat(30_000))])
       expect(again.status, 'it stays full').toBe(503)
       for (const reader of readers.filter(candidate => candidate.transport !== 'poll')) {
@@ -66,7 +66,10 @@ describe('full disk', () => {
       acked.note(await post(server, 'other', [item(`o${round}`, 'z')]))
     }
     const log = await readLog(server, 'full')
-    expect(log.events.map(event => event.payload['id']), 'each once, none of the refused ones burnt a seq').toEqual(Array.from({ length: n }, (_, index) => `i${index}`))
+    expect(
+      log.events.map(event => event.payload['id']),
+      'each once, none of the refused ones burnt a seq',
+    ).toEqual(Array.from({ length: n }, (_, index) => `i${index}`))
     for (const reader of readers) {
       await until(`${reader.transport} at the head`, () => reader.seqs.length === log.head)
       expect(isDense(reader.seqs, 1), reader.transport).toBe(true)

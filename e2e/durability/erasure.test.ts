@@ -23,7 +23,14 @@ describe('erasure', () => {
       // What a compressed file holds can't be searched for: that those are gone is looked at apart.
       const noise = (n: number): string => createHash('sha512').update(`goes ${n}`).digest('base64')
       for (let n = 0; n < 10; n++) {
-        await must(server, 'POST', '/sessions/goes/events', Array.from({ length: 10 }, (_, part) => item(`mark-of-id-${n}-${part}`, `mark-of-event ${Array.from({ length: 20 }, (_, k) => noise(n * 1000 + part * 20 + k)).join('')}`)))
+        await must(
+          server,
+          'POST',
+          '/sessions/goes/events',
+          Array.from({ length: 10 }, (_, part) =>
+            item(`mark-of-id-${n}-${part}`, `mark-of-event ${Array.from({ length: 20 }, (_, k) => noise(n * 1000 + part * 20 + k)).join('')}`),
+          ),
+        )
         await must(server, 'POST', '/sessions/stays/events', [item(`i${n}`, 'stays')])
       }
       const markers = ['mark-of-blob', 'mark-of-id', 'mark-of-event', digest(blob)]
@@ -46,7 +53,11 @@ describe('erasure', () => {
       await must(server, 'DELETE', '/sessions/goes')
       await until('the end of its reader', () => live.ended)
       expect([live.errors, live.ended]).toEqual([['session_deleted'], { code: 4410 }])
-      await until(`the erasure, still in ${filesWith(dataDir, markers).join(', ')}`, () => filesWith(dataDir, markers).length === 0 && filesOf(join(dataDir, 'blobs')).length === 0, ERASED_MS)
+      await until(
+        `the erasure, still in ${filesWith(dataDir, markers).join(', ')}`,
+        () => filesWith(dataDir, markers).length === 0 && filesOf(join(dataDir, 'blobs')).length === 0,
+        ERASED_MS,
+      )
       // `stays` is too small for a segment of its own.
       if (isFolded) await until('its segments', () => filesOf(segments).length === 0, ERASED_MS)
       isOver = true

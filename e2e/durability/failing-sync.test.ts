@@ -7,7 +7,9 @@ import { watch } from './lib/watch.ts'
 
 /** From now on every sync of the process fails, as on a dying disk. */
 async function failSyncs(pid: number): Promise<void> {
-  const strace = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO', '-o', '/dev/null'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const strace = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO', '-o', '/dev/null'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   onTestFinished(() => void strace.kill('SIGKILL'))
   let said = ''
   strace.stderr.on('data', (part: Buffer) => {

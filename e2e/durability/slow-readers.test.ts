@@ -20,7 +20,10 @@ interface Child {
 }
 
 function startChild(server: ServerProcess, session: string): Child {
-  const child = spawn(process.execPath, [join(ROOT, 'e2e/durability/lib/reader-child.ts'), server.url, session], { cwd: join(ROOT, 'e2e'), stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [join(ROOT, 'e2e/durability/lib/reader-child.ts'), server.url, session], {
+    cwd: join(ROOT, 'e2e'),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   let seq = 0
   const faults: string[] = []
@@ -45,14 +48,21 @@ function startChild(server: ServerProcess, session: string): Child {
 async function load(server: ServerProcess, session: string, mebibytes: number): Promise<number> {
   let head = 0
   for (let n = 0; n < mebibytes / 3; n++) {
-    const answer = await must(server, 'POST', `/sessions/${session}/events`, Array.from({ length: 15 }, (_, part) => ({ event_type: 'message', content: 'x'.repeat(200_000), part })))
+    const answer = await must(
+      server,
+      'POST',
+      `/sessions/${session}/events`,
+      Array.from({ length: 15 }, (_, part) => ({ event_type: 'message', content: 'x'.repeat(200_000), part })),
+    )
     head = answer.body?.['last_seq'] as number
   }
   return head
 }
 
 describe('slow readers', () => {
-  it('[fault 16] [OPS-04] a reader process that is stopped under load is closed or waited for, and has everything once it goes on; others never wait, memory stays bounded', { timeout: 60_000 }, async context => {
+  it('[fault 16] [OPS-04] a reader process that is stopped under load is closed or waited for, and has everything once it goes on; others never wait, memory stays bounded', {
+    timeout: 60_000,
+  }, async context => {
     const missing = noProc()
     if (missing) return context.skip(missing)
     const server = await startServer({ env: { HOLDFAST_TIMES_STALL_MS: '1500' } })
@@ -123,7 +133,9 @@ describe('slow readers', () => {
       slowestMs = Math.max(slowestMs, performance.now() - beganAt)
     }
     const { peakBytes } = memoryOf(server.pid)
-    process.stdout.write(`40 readers that never read 45 MiB: ${JSON.stringify({ more_rss_mib: Math.round((peakBytes - base) / MiB), slowest_3_mib_ms: Math.round(slowestMs) })}\n`)
+    process.stdout.write(
+      `40 readers that never read 45 MiB: ${JSON.stringify({ more_rss_mib: Math.round((peakBytes - base) / MiB), slowest_3_mib_ms: Math.round(slowestMs) })}\n`,
+    )
     expect(peakBytes - base, `${Math.round((peakBytes - base) / MiB)} MiB more`).toBeLessThan(BOUND_BYTES)
     expect(isDense(live.seqs, 1)).toBe(true)
     for (const socket of mute) socket.destroy()

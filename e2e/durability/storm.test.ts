@@ -10,7 +10,9 @@ const SESSIONS = 10
 const SEED = Number(process.env['HOLDFAST_SEED'] ?? 1)
 const ENV = { HOLDFAST_LIMITS_CONNECTIONS: '4000', HOLDFAST_LOG_LEVEL: 'warn' }
 
-it(`[fault 17] ${READERS} readers come back within a second of a kill -9: each goes on where it was, without a hole (seed ${SEED})`, { timeout: 60_000 }, async context => {
+it(`[fault 17] ${READERS} readers come back within a second of a kill -9: each goes on where it was, without a hole (seed ${SEED})`, {
+  timeout: 60_000,
+}, async context => {
   const missing = noSockets(2 * READERS)
   if (missing) return context.skip(missing)
   const random = createSeededRandom(SEED)
@@ -21,7 +23,12 @@ it(`[fault 17] ${READERS} readers come back within a second of a kill -9: each g
   const heads = new Map<string, number>()
   const append = async (count: number): Promise<void> => {
     for (const id of sessions) {
-      const answer = await must(first, 'POST', `/sessions/${id}/events`, Array.from({ length: count }, (_, n) => item(`${id}-${heads.get(id) ?? 0}-${n}`, 'x'.repeat(100))))
+      const answer = await must(
+        first,
+        'POST',
+        `/sessions/${id}/events`,
+        Array.from({ length: count }, (_, n) => item(`${id}-${heads.get(id) ?? 0}-${n}`, 'x'.repeat(100))),
+      )
       heads.set(id, answer.body?.['last_seq'] as number)
     }
   }

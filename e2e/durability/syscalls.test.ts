@@ -59,7 +59,11 @@ describe('system calls', () => {
     await createRun(server, 'traced')
     const blob = Buffer.alloc(300_000, 'b')
     await must(server, 'PUT', `/sessions/traced/blobs/${createHash('sha256').update(blob).digest('hex')}`, blob, { 'content-type': 'application/octet-stream' })
-    await post(server, 'traced', Array.from({ length: 20 }, (_, n) => item(`i${n}`, String(n).repeat(1000))))
+    await post(
+      server,
+      'traced',
+      Array.from({ length: 20 }, (_, n) => item(`i${n}`, String(n).repeat(1000))),
+    )
     await until('a segment', () => filesOf(`${dataDir}/segments`).length > 0)
     expect(await server.stop()).toBe(0)
     const calls = readTrace(path)

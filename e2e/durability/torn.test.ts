@@ -43,7 +43,12 @@ it('[fault 30] what a kill in mid-write leaves after the last whole commit is dr
   const { dataDir, acked, epoch } = await killedFolder()
   const wal = readFileSync(join(dataDir, WAL))
   const frame = wal.subarray(32, 32 + 24 + 4096)
-  const tails = { garbage: Buffer.alloc(5000, 0xa5), 'half a frame': frame.subarray(0, 1000), 'a frame that is not of this place': frame, zeros: Buffer.alloc(8240) }
+  const tails = {
+    garbage: Buffer.alloc(5000, 0xa5),
+    'half a frame': frame.subarray(0, 1000),
+    'a frame that is not of this place': frame,
+    zeros: Buffer.alloc(8240),
+  }
   for (const [what, tail] of Object.entries(tails)) {
     const copy = copyOf(dataDir)
     appendFileSync(join(copy, WAL), tail)

@@ -99,10 +99,18 @@ describe('a real Claude Code', () => {
     // Turn 4: it hangs from before the start to after the end; the agent does not notice.
     await until('the third result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-9 and again')
     here.server.signal('SIGSTOP')
-    expect(await here.claude('-p', '-c', 'the last one')).toContain('saw-11 the last one')
+    expect(await here.claude('-p', '-c', 'another one')).toContain('saw-11 another one')
     here.server.signal('SIGCONT')
 
-    await until('the last result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-11 the last one')
+    await until('the fourth result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-11 another one')
+
+    // Turn 5: no hook is called at all. The next one finds it in the transcript.
+    await here.holdfast('hook', 'uninstall', '--project')
+    expect(await here.claude('-p', '-c', 'make a file unseen')).toContain(UNSHAKEN)
+    await here.holdfast('hook', 'install', '--project')
+    expect(await here.claude('-p', '-c', 'seen again')).toContain('saw-19 seen again')
+
+    await until('the last result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-19 seen again')
     await until('an empty spool', async () => (JSON.parse(await here.holdfast('hook', 'status', '--json')) as { waiting: number; delivering: boolean }).delivering === false)
     expect(JSON.parse(await here.holdfast('hook', 'status', '--json'))).toMatchObject({ waiting: 0, dead_letters: 0, last_error: null, installed: ['project'] })
 
@@ -114,10 +122,11 @@ describe('a real Claude Code', () => {
     expect(told.messages).toEqual(written.messages)
     expect(told.messages.filter(message => message.text !== '').map(message => message.text)).toEqual([
       ...['hello there', 'saw-1 hello there', 'please make a file', 'I look around first.', UNSHAKEN],
-      ...['and again', 'saw-9 and again', 'the last one', 'saw-11 the last one'],
+      ...['and again', 'saw-9 and again', 'another one', 'saw-11 another one'],
+      ...['make a file unseen', 'I look around first.', UNSHAKEN, 'seen again', 'saw-19 seen again'],
     ])
     expect(told.tools.toSorted()).toEqual(written.tools.toSorted())
-    expect(told.tools).toHaveLength(4)
+    expect(told.tools).toHaveLength(8)
     for (const tool of told.tools) {
       const around = events.filter(event => event.payload.tool_use_id === tool).map(event => event.type)
       expect(around).toEqual(['run.pre_tool', 'run.post_tool'])
@@ -126,7 +135,7 @@ describe('a real Claude Code', () => {
     const ids = events.map(event => event.header.id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(events.filter(event => /session_start|agent_stop|session_stop/.test(event.type)).map(event => event.type)).toEqual(
-      Array.from({ length: 4 }, () => ['run.session_start', 'run.agent_stop', 'run.session_stop']).flat(),
+      Array.from({ length: 5 }, () => ['run.session_start', 'run.agent_stop', 'run.session_stop']).flat(),
     )
     expect(events.at(-1)?.type).toBe('run.session_stop')
     expect(await state()).toEqual({ status: 'finished', state: 'ended' })

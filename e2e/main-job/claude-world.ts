@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,6 +22,8 @@ export interface ClaudeWorld {
   claude(...args: string[]): Promise<string>
   /** `holdfast …` as the user of this home. */
   holdfast(...args: string[]): Promise<string>
+  /** Lines for a shell as a user of this home would type them, with `claude` and `holdfast` on the path; the process, which the caller ends. */
+  shell(lines: string, env?: Readonly<Record<string, string>>): ChildProcess
   get(path: string): Promise<{ status: number; body: Record<string, unknown> }>
   /** The lines of the transcript of a session. */
   transcript(sessionId: string): Record<string, unknown>[]
@@ -39,7 +41,7 @@ export async function startClaudeWorld(bin: string, script: Script): Promise<Cla
   let server = await start()
   const headers = { authorization: `Bearer ${readFileSync(join(dataDir, 'token'), 'utf8').trim()}` }
   const env = {
-    PATH: process.env.PATH ?? '',
+    PATH: `${writeCommands(join(home, 'bin'), bin)}:${process.env.PATH ?? ''}`,
     HOME: home,
     HOLDFAST_URL: server.url,
     // The flush ends soon after its last delivery; its other times are as users have them.
@@ -65,11 +67,12 @@ export async function startClaudeWorld(bin: string, script: Script): Promise<Cla
     async start() {
       server = await start()
     },
-    claude: (...args) => runClaude(bin, args, project, env),
+    claude: (...args) => runClaude(args, project, env),
     async holdfast(...args) {
-      const { stdout } = await run(process.execPath, [BIN, ...args], { cwd: project, env, timeout: 30_000 })
+      const { stdout } = await run('holdfast', args, { cwd: project, env, timeout: 30_000 })
       return stdout
     },
+    shell: (lines, more = {}) => spawn('sh', ['-ec', lines], { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
     async get(path) {
       const response = await fetch(new URL(path, server.url), { headers })
       return { status: response.status, body: (await response.json()) as Record<string, unknown> }
@@ -106,8 +109,17 @@ function endFlush(path: string): boolean {
   }
 }
 
-function runClaude(bin: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const child = spawn(bin, ['--model', 'claude-sonnet-4-5', '--allowedTools', 'Bash,Write', ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+/** Puts the commands into a folder of the path. */
+function writeCommands(folder: string, claude: string): string {
+  mkdirSync(folder, { recursive: true })
+  const command = (name: string, line: string): void => writeFileSync(join(folder, name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 })
+  command('claude', `'${claude}' --model claude-sonnet-4-5 --allowedTools Bash,Write`)
+  command('holdfast', `'${process.execPath}' '${BIN}'`)
+  return folder
+}
+
+function runClaude(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const child = spawn('claude', args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   let err = ''
   child.stdout.on('data', (data: Buffer) => {

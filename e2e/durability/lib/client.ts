@@ -20,6 +20,9 @@ export interface Answer {
 /** The error's code in an answer. */
 export const codeOf = (answer: Answer): string | undefined => (answer.body?.['error'] as { code?: string } | undefined)?.code
 
+/** The certificate to trust, and the name that it must have, whatever `Host` says. */
+export const trustOf = ({ ca }: Target): { ca?: string; servername?: string } => (ca === undefined ? {} : { ca, servername: 'localhost' })
+
 /** One request on a connection of its own, so that no answer depends on what a pool kept from a server that was killed. */
 export function call(target: Target, method: string, path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -32,7 +35,7 @@ export function call(target: Target, method: string, path: string, body?: unknow
         agent: false,
         timeout: 20_000,
         headers: { ...(content === undefined ? {} : { 'content-type': 'application/json' }), ...target.headers, ...headers },
-        ...(target.ca === undefined ? {} : { ca: target.ca }),
+        ...trustOf(target),
       },
       response => {
         const parts: Buffer[] = []
@@ -71,7 +74,8 @@ export const createRun = (target: Target, id: string): Promise<Answer> => must(t
 /** What a reporter would post; `id` makes a repeat harmless. */
 export const item = (id: string, text: string): Record<string, unknown> => ({ event_type: 'message', role: 'assistant', id, content: text })
 
-export const post = (target: Target, session: string, items: readonly Record<string, unknown>[]): Promise<Answer> => call(target, 'POST', `/sessions/${session}/events`, items)
+export const post = (target: Target, session: string, items: readonly Record<string, unknown>[]): Promise<Answer> =>
+  call(target, 'POST', `/sessions/${session}/events`, items)
 
 /** An event as a page shows it. */
 export interface StoredEvent {
@@ -99,7 +103,8 @@ export async function readLog(target: Target, session: string): Promise<WholeLog
     events.forEach((event, index) => {
       if (event.header.seq !== page.floor_seq + 1 + index) throw new Error(`${session}: seq ${event.header.seq} where ${page.floor_seq + 1 + index} was due`)
     })
-    if (page.floor_seq + events.length !== page.head_seq) throw new Error(`${session}: ${events.length} events after ${page.floor_seq}, but the head is ${page.head_seq}`)
+    if (page.floor_seq + events.length !== page.head_seq)
+      throw new Error(`${session}: ${events.length} events after ${page.floor_seq}, but the head is ${page.head_seq}`)
     return { epoch: page.epoch, floor: page.floor_seq, head: page.head_seq, events }
   }
 }

@@ -70,7 +70,9 @@ export function startCrowdReader(options: CrowdOptions): CrowdReader {
 }
 
 function overSocket({ url, session }: CrowdOptions, cursor: string | undefined, take: (text: string) => void, gone: () => void): () => void {
-  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?session_id=${session}${cursor === undefined ? '' : `&cursor=${cursor}`}`, { perMessageDeflate: false })
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?session_id=${session}${cursor === undefined ? '' : `&cursor=${cursor}`}`, {
+    perMessageDeflate: false,
+  })
   socket.on('message', (data: Buffer) => take(data.toString()))
   socket.on('error', () => undefined)
   socket.on('close', gone)
@@ -78,7 +80,10 @@ function overSocket({ url, session }: CrowdOptions, cursor: string | undefined, 
 }
 
 function overStream({ url, session }: CrowdOptions, cursor: string | undefined, take: (text: string) => void, gone: () => void): () => void {
-  const request = http.get(`${url}/sessions/${session}/events`, { agent: false, headers: { accept: 'text/event-stream', ...(cursor === undefined ? {} : { 'last-event-id': cursor }) } })
+  const request = http.get(`${url}/sessions/${session}/events`, {
+    agent: false,
+    headers: { accept: 'text/event-stream', ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+  })
   request.on('error', gone)
   request.on('close', gone)
   request.on('response', response => {

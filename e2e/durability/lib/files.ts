@@ -20,7 +20,7 @@ export function filesOf(folder: string): string[] {
 }
 
 /** The files that contain any of these bytes. */
-export function filesWith(folder: string, markers: readonly (string | Uint8Array)[]): string[] {
+export function filesWith(folder: string, markers: readonly string[]): string[] {
   return filesOf(folder).filter(path => {
     try {
       const bytes = readFileSync(path)

@@ -45,7 +45,12 @@ export function mountTmpfs(kib: number, folder: string = join(tempDir(), 'disk')
   return Object.assign(unmount, { folder })
 }
 
-const FAKETIME = ['/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1', '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1', '/usr/lib/faketime/libfaketimeMT.so.1', '/usr/lib64/faketime/libfaketimeMT.so.1']
+const FAKETIME = [
+  '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
+  '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1',
+  '/usr/lib/faketime/libfaketimeMT.so.1',
+  '/usr/lib64/faketime/libfaketimeMT.so.1',
+]
 
 /** The library that lies to a process about the time, where it is installed. */
 export const faketimeLibrary = (): string | undefined => FAKETIME.find(path => existsSync(path))

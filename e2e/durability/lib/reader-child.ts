@@ -22,7 +22,9 @@ function take(text: string): void {
 }
 
 function connect(): void {
-  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?session_id=${session}${cursor === undefined ? '' : `&cursor=${cursor}`}`, { perMessageDeflate: false })
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?session_id=${session}${cursor === undefined ? '' : `&cursor=${cursor}`}`, {
+    perMessageDeflate: false,
+  })
   socket.on('open', () => say({ open: true }))
   socket.on('message', (data: Buffer) => take(data.toString()))
   socket.on('error', () => undefined)

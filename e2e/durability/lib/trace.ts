@@ -42,7 +42,13 @@ export function readTrace(path: string): Call[] {
       }
       const whole = /^(\w+)\(\d+<([^>]*)>(.*)\)\s+= (-?\d+)/.exec(call)
       if (!whole || Number(whole[4]) < 0) return
-      calls.push({ name: whole[1] ?? '', target: textFromHex(whole[2] ?? ''), bytes: bytesFrom(whole[3] ?? '').subarray(0, isSync(whole[1] ?? '') ? 0 : Number(whole[4])), began: begun?.began ?? index, ended: index })
+      calls.push({
+        name: whole[1] ?? '',
+        target: textFromHex(whole[2] ?? ''),
+        bytes: bytesFrom(whole[3] ?? '').subarray(0, isSync(whole[1] ?? '') ? 0 : Number(whole[4])),
+        began: begun?.began ?? index,
+        ended: index,
+      })
     })
   return calls
 }
@@ -50,10 +56,12 @@ export function readTrace(path: string): Call[] {
 const isSync = (name: string): boolean => name === 'fsync' || name === 'fdatasync'
 
 /** With -xx names of files may be in hex too. */
-const textFromHex = (text: string): string => (text.includes('\\x') ? text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : text)
+const textFromHex = (text: string): string =>
+  text.includes('\\x') ? text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : text
 
 /** All the strings among the arguments, joined. */
-const bytesFrom = (args: string): Buffer => Buffer.from([...args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g)].map(match => (match[1] ?? '').replaceAll('\\x', '')).join(''), 'hex')
+const bytesFrom = (args: string): Buffer =>
+  Buffer.from([...args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g)].map(match => (match[1] ?? '').replaceAll('\\x', '')).join(''), 'hex')
 
 const isSocket = (call: Call): boolean => call.target.startsWith('socket:') || call.target.startsWith('TCP')
 const isWal = (call: Call): boolean => call.target.endsWith('holdfast.db-wal')

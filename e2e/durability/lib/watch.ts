@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import WebSocket from 'ws'
-import { call, type Target } from './client.ts'
+import { call, type Target, trustOf } from './client.ts'
 
 export const THREE = ['ws', 'sse', 'poll'] as const
 export type Three = (typeof THREE)[number]
@@ -77,11 +77,12 @@ export function watch(transport: Three, options: WatchOptions): Watch {
   }
 }
 
-function overSocket({ url, session, cursor, headers, ca }: WatchOptions, sink: Sink): () => void {
+function overSocket(options: WatchOptions, sink: Sink): () => void {
+  const { url, session, cursor, headers } = options
   const target = new URL('/ws', url.replace(/^http/, 'ws'))
   target.searchParams.set('session_id', session)
   if (cursor !== undefined) target.searchParams.set('cursor', cursor)
-  const socket = new WebSocket(target, { headers: headers ?? {}, perMessageDeflate: false, ...(ca === undefined ? {} : { ca }) })
+  const socket = new WebSocket(target, { headers: headers ?? {}, perMessageDeflate: false, ...trustOf(options) })
   socket.on('message', (data: Buffer) => sink.take(data.toString()))
   socket.on('error', () => undefined)
   socket.on('unexpected-response', (_request, response) => sink.end(response.statusCode ?? 0))
@@ -89,12 +90,13 @@ function overSocket({ url, session, cursor, headers, ca }: WatchOptions, sink: S
   return () => socket.terminate()
 }
 
-function overStream({ url, session, cursor, headers, ca }: WatchOptions, sink: Sink): () => void {
+function overStream(options: WatchOptions, sink: Sink): () => void {
+  const { url, session, cursor, headers } = options
   const target = new URL(`/sessions/${session}/events`, url)
   const request = (target.protocol === 'https:' ? https : http).get(target, {
     agent: false,
     headers: { accept: 'text/event-stream', ...headers, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
-    ...(ca === undefined ? {} : { ca }),
+    ...trustOf(options),
   })
   request.on('error', () => sink.end(0))
   request.on('response', response => {
@@ -105,7 +107,10 @@ function overStream({ url, session, cursor, headers, ca }: WatchOptions, sink: S
       if (status !== 200) return
       rest += part
       for (let end = rest.indexOf('\n\n'); end >= 0; end = rest.indexOf('\n\n')) {
-        const data = rest.slice(0, end).split('\n').find(line => line.startsWith('data: '))
+        const data = rest
+          .slice(0, end)
+          .split('\n')
+          .find(line => line.startsWith('data: '))
         rest = rest.slice(end + 2)
         if (data !== undefined) sink.take(data.slice(6))
       }
@@ -126,7 +131,11 @@ function overPolls(options: WatchOptions, sink: Sink): () => void {
   void (async () => {
     let isFirst = true
     while (!isOver) {
-      const answer = await call(options, 'GET', `/sessions/${options.session}/events?after=${encodeURIComponent(cursor)}&wait=2000&limit=1000`).catch(() => undefined)
+      const answer = await call(
+        options,
+        'GET',
+        `/sessions/${options.session}/events?after=${encodeURIComponent(cursor)}&wait=${isFirst ? 0 : 2000}&limit=1000`,
+      ).catch(() => undefined)
       if (isOver) return
       if (!answer) return sink.end(0)
       if (answer.status !== 200) {

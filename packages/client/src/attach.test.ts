@@ -1,3 +1,4 @@
+// Long: one attachment through all that can happen to it, on one fake server.
 import { HoldfastError } from '@holdfast/protocol/wire'
 import { createManualClock, type FakeServer, startFakeServer, until } from '@holdfast/testkit/fake-server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'

@@ -1,3 +1,4 @@
+// Long: every cursor, mode and kind against one table.
 import { AUTO_BYTES, type Cursor, type Mode, TURN_BYTES } from '@holdfast/protocol'
 import { type CounterState, counterFold, createGate, isSettled, principalOf, settle, startEngine, take, type Taken, type TestEngine } from '@holdfast/testkit'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// Long: every call of a session's life on one engine.
 import { DEFAULT_LIMITS } from '@holdfast/protocol'
 import { createGate, isSettled, principalOf, settle, startEngine, take, type TestEngine } from '@holdfast/testkit'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+// edge: the worker schedules its own background work
 import type { Desk } from './desk.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import { DamagedError } from './errors.ts'

@@ -1,3 +1,4 @@
+// edge: names of temporary files
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'

@@ -26,6 +26,8 @@ export interface StreamPorts {
 export async function readStream(ports: StreamPorts, followers: readonly Follower[]): Promise<void> {
   const { signal, listener } = ports
   const source = await openStream(ports, followers)
+  // Aborting the request is not enough everywhere: a read that is under way may last until the next byte.
+  signal.addEventListener('abort', () => source.cancel().catch(() => undefined), { once: true })
   const parser = createSseParser()
   let planned: number | undefined
   while (true) {

@@ -138,25 +138,25 @@ describe('sources', () => {
     const files = {
       '/a/holdfast.toml': '[serve]\nport = 1',
       '/b/holdfast.toml': '[serve]\nport = 2',
-      '/work/c/holdfast.toml': '[serve]\nport = 3',
+      '/srv/c/holdfast.toml': '[serve]\nport = 3',
       '/home/ann/d/holdfast.toml': '[serve]\nport = 4',
     }
     const env = { HOLDFAST_DATA_DIR: '/a' }
     expect(load({ files, env }).serve).toMatchObject({ data_dir: '/a', port: 1 })
     expect(load({ files, env: { ...env, HOLDFAST_SERVE_DATA_DIR: '/b' } }).serve).toMatchObject({ data_dir: '/b', port: 2 })
-    expect(load({ files, env, flags: { data_dir: 'c' } }).serve).toMatchObject({ data_dir: '/work/c', port: 3 })
+    expect(load({ files, env, flags: { data_dir: 'c' } }).serve).toMatchObject({ data_dir: '/srv/c', port: 3 })
     expect(load({ files, env, flags: { data_dir: '~/d' } }).serve).toMatchObject({ data_dir: '/home/ann/d', port: 4 })
   })
 
   test('[OPS-05] --config replaces the file of the data folder and may name that folder; it must exist', () => {
-    const files = { [DEFAULT_FILE]: '[serve]\nport = 1', '/work/my.toml': '[serve]\ndata_dir = "~/x"\ntls_cert = "c.pem"\ntls_key = "/k.pem"' }
+    const files = { [DEFAULT_FILE]: '[serve]\nport = 1', '/srv/my.toml': '[serve]\ndata_dir = "~/x"\ntls_cert = "c.pem"\ntls_key = "/k.pem"' }
     expect(load({ files, flags: { config: 'my.toml' } }).serve).toMatchObject({
       port: 8765,
       data_dir: '/home/ann/x',
-      tls_cert: '/work/c.pem',
+      tls_cert: '/srv/c.pem',
       tls_key: '/k.pem',
     })
-    expect(problemsOf({ flags: { config: 'no.toml' } })).toEqual(['/work/no.toml: there is no such file (--config)'])
+    expect(problemsOf({ flags: { config: 'no.toml' } })).toEqual(['/srv/no.toml: there is no such file (--config)'])
     expect(problemsOf({ toml: '[serve]\ndata_dir = "/elsewhere"' })[0]).toContain('names another folder')
     expect(load({ toml: '[serve]\ndata_dir = "~/.holdfast"' }).serve.data_dir).toBe('/home/ann/.holdfast')
   })

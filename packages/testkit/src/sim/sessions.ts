@@ -69,7 +69,7 @@ export function createSimSessions(world: World, random: SeededRandom, report: (d
       case 'storage_failed':
         return world.faults.full > 0 || world.faults.lostCommits > 0
       case 'draining':
-        return world.faults.lostCommits > 0 || world.faults.kills > 0
+        return world.faults.lostCommits > 0 || world.faults.kills > 0 || world.faults.drains > 0
       case 'session_ended':
         return session?.endAsked === true
       case 'session_deleted':

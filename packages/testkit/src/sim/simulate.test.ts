@@ -64,7 +64,7 @@ describe.runIf(REPLAYED === undefined)('the simulation', () => {
         for (const [name, count] of Object.entries(stats)) met[name] = (met[name] ?? 0) + count
       }
       // Each kind of trouble was met, many times.
-      for (const name of ['acked', 'duplicates', 'kills', 'full', 'lostCommits', 'attaches', 'gaps', 'snapshots', 'resets', 'events'])
+      for (const name of ['acked', 'duplicates', 'kills', 'drains', 'full', 'lostCommits', 'attaches', 'gaps', 'snapshots', 'resets', 'events'])
         expect(met[name], name).toBeGreaterThan(100)
     }, 300_000)
   }

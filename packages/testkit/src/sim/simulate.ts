@@ -33,7 +33,7 @@ export interface SimViolation {
 /** What a run met, so that a test can tell that nothing has gone quiet. */
 export type SimStats = Readonly<
   Record<
-    'steps' | 'acked' | 'duplicates' | 'kills' | 'full' | 'lostCommits' | 'sessions' | 'readers' | 'attaches' | 'gaps' | 'snapshots' | 'resets' | 'events',
+    'steps' | 'acked' | 'duplicates' | 'kills' | 'drains' | 'full' | 'lostCommits' | 'sessions' | 'readers' | 'attaches' | 'gaps' | 'snapshots' | 'resets' | 'events',
     number
   >
 >
@@ -98,9 +98,10 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
         engine => engine.sweep(),
         () => undefined,
       ),
-    pass: () => world.clock.advance(random.pick([10, 500, 1000, MINUTE_MS, 90 * MINUTE_MS])),
+    pass: () => world.clock.advance(random.chance(0.1) ? 90 * MINUTE_MS : random.pick([10, 500, 1000, MINUTE_MS])),
     jump: () => world.clock.jump(random.pick([-60, 60]) * MINUTE_MS),
     kill: () => world.kill(),
+    drain: () => world.drain(),
     start: () => void world.start(),
     fill: () => {
       world.diskFull = !world.diskFull
@@ -127,6 +128,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     pass: 4,
     jump: rarely(0.3, 2),
     kill: rarely(0.6, 1.5),
+    drain: rarely(0.2, 0.7),
     start: 4,
     fill: rarely(0.2, 2),
   }

@@ -36,7 +36,8 @@ export function createVirtualClock(startMs: number = START_MS): VirtualClock {
         steady = to
       }
       for (;;) {
-        const due = waiting.filter(timer => timer.at <= until).sort((a, b) => a.at - b.at || a.order - b.order)[0]
+        let due: (typeof waiting)[number] | undefined
+        for (const timer of waiting) if (timer.at <= until && (!due || timer.at < due.at || (timer.at === due.at && timer.order < due.order))) due = timer
         if (!due) break
         waiting = waiting.filter(timer => timer !== due)
         pass(Math.max(steady, due.at))

@@ -45,7 +45,7 @@ export function createWeather(random: SeededRandom): Weather {
     ]),
     retention: random.chance(0.7) ? { ui: keep(), run: keep() } : {},
     idleExpiryMs: random.chance(0.2) ? { ui: 2 * HOUR_MS } : {},
-    padBytes: random.chance(0.02) ? 150_000 : 0,
+    padBytes: random.chance(0.01) ? 150_000 : 0,
   }
 }
 

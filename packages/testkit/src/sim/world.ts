@@ -31,13 +31,15 @@ export interface World {
   /** Undefined while no server runs. */
   readonly engine: Engine | undefined
   /** Faults that happened, so that a refusal is no surprise. */
-  readonly faults: { full: number; lostCommits: number; kills: number }
+  readonly faults: { full: number; lostCommits: number; kills: number; drains: number }
   /** Calls that got no outcome yet. */
   readonly open: number
   diskFull: boolean
   call<T>(label: string, work: (engine: Engine) => Promise<T>, done: (outcome: Outcome<T>) => void): void
   /** The process is gone: what it had begun is neither finished nor answered. */
   kill(): void
+  /** The process is asked to stop: it drains first. */
+  drain(): void
   start(): Promise<void>
   /** From now on nothing goes wrong. */
   heal(): void
@@ -75,7 +77,7 @@ export function createWorld({
   const clock = createVirtualClock()
   const disk = createMemoryDisk()
   const network: Scope = { name: 'network' }
-  const faults = { full: 0, lostCommits: 0, kills: 0 }
+  const faults = { full: 0, lostCommits: 0, kills: 0, drains: 0 }
   const killListeners: (() => void)[] = []
   let weather = given
   let lives = 0
@@ -198,6 +200,15 @@ export function createWorld({
       } catch (error) {
         onError(`the server does not start: ${String(error)}`)
       }
+    },
+    drain() {
+      const current = life
+      if (!current?.engine) return
+      faults.drains++
+      current.engine.drain().then(
+        () => scheduler.post('drained', current, () => world.kill()),
+        error => onError(`drain failed: ${String(error)}`),
+      )
     },
     kill() {
       const current = life
