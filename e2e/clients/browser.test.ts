@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ROOT, tempDir, until } from '../lib/process.ts'
 import { findChromium, serveSite } from './browser.ts'
 import type { FollowOptions } from './page/app.ts'
 import { createWorld, dense, phaseOf, seqsOf, type World } from './world.ts'
@@ -240,6 +243,35 @@ describeInBrowser('a page that sends', () => {
   })
 })
 
+
+describeInBrowser('examples/browser', () => {
+  test('[CLI-02] [CLI-03] starts with one command, shows what is appended, and after a reload all of it', async () => {
+    const child = spawn(process.execPath, [join(ROOT, 'examples/browser/start.mjs'), '--port', '0', '--data-dir', tempDir()], { stdio: ['ignore', 'pipe', 'ignore'] })
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    try {
+      const line = await new Promise<string>((resolve, reject) => {
+        child.stdout.once('data', data => resolve(String(data)))
+        child.once('exit', code => reject(new Error(`it ended with ${code}`)))
+      })
+      const page = await world.browser.newPage()
+      await page.goto(line.replace('open ', '').trim())
+      for (const text of ['one', 'two']) {
+        await page.fill('input', text)
+        await page.click('button')
+      }
+      const shown = (): Promise<string[]> => page.locator('#events li').allTextContents()
+      await until('both', async () => (await shown()).length === 2)
+      await page.reload()
+      await until('both again', async () => (await shown()).length === 2)
+      expect(await shown()).toEqual(['one', 'two'])
+      expect(await page.textContent('#status')).toBe('live over ws')
+      await page.close()
+    } finally {
+      child.kill()
+      await gone
+    }
+  })
+})
 
 describeInBrowser('who may', () => {
   test('[OPS-02] a page of another site can neither open the socket, nor read, nor change anything', async () => {

@@ -40,7 +40,8 @@ export interface Serving {
 /** Opens the data folder and serves it. Rejects with ConfigError (wrong settings) or the store's OpenError (`in_use`, `damaged`). */
 export async function serve(flags: ServeFlags = {}): Promise<Serving> {
   const config = loadConfig({ flags: configFlags(flags), env: process.env, readFile: readTextFile, home: homedir(), cwd: process.cwd() })
-  const logger = createLogger(config.log.level, config.log.format)
+  // A person at a terminal reads text; whoever collects the lines gets JSON.
+  const logger = createLogger(config.log.level, process.stderr.isTTY ? 'text' : config.log.format)
   const { data_dir: dataDir } = config.serve
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const store = await openStore(config, logger)
@@ -57,7 +58,8 @@ export async function serve(flags: ServeFlags = {}): Promise<Serving> {
     throw isFull ? new Error(`The disk of ${dataDir} is full: make room there and start again. Nothing is lost.`, { cause: error }) : error
   }
   if (config.serve.durability === 'relaxed') logger.warn('durability is relaxed: a power cut may take back what was acknowledged last')
-  logger.info('serving', { url: server.url, settings: redacted(config).serve })
+  logger.info('serving', { url: server.url, data_dir: dataDir })
+  logger.debug('settings', { ...redacted(config) })
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => {
     stopping ??= server.drain().then(

@@ -68,6 +68,27 @@ test('[RUN-15] init comes first, and every event once, while sessions are made a
   }
 })
 
+test('[RUN-15] what is made while the list is read comes behind init, and is not missed', async () => {
+  let letGo: () => void = () => undefined
+  const held = new Promise<void>(resolve => {
+    letGo = resolve
+  })
+  let asked = 0
+  const { store } = server
+  const list = store.listSessions
+  store.listSessions = async query => {
+    // The second look is the one for init; the first is the watch's.
+    if (++asked === 2) await held
+    return list.call(store, query)
+  }
+  const client = server.socket('/compat/sessions/ws', { isPlain: true })
+  await until('the list is asked for', () => asked === 2)
+  await server.run('meanwhile', 1)
+  letGo()
+  await until('the event', () => old(client).some(({ type, data }) => type === 'event' && data.session_id === 'meanwhile'))
+  expect(old(client).map(({ type }) => type)).toEqual(['init', 'session_created', 'event'])
+})
+
 test('[OPS-02] it passes the same guard, and shows no one else’s sessions', async () => {
   await server.run('admins', 1, { token: server.adminToken })
   const client = await connect()

@@ -117,6 +117,18 @@ describe('waiting', () => {
     expect(texts).toEqual(await server.log('s'))
   })
 
+  test('[fault 1] a wait at the head is woken by the next event, again and again', async () => {
+    await server.run('s')
+    for (let n = 0; n < 10; n++) {
+      const poll = server.call('GET', `/sessions/s/events?after=${n}&wait=20000`)
+      await waiting(1)
+      const start = performance.now()
+      await server.append('s', message(`n${n}`))
+      expect((await poll).body.next_after).toBe(n + 1)
+      expect(performance.now() - start).toBeLessThan(5000)
+    }
+  })
+
   test('a wait ends empty after its time, and at once where there is something to say', async () => {
     await server.run('s', 1)
     const start = performance.now()

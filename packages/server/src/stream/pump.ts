@@ -18,8 +18,6 @@ export interface Pump<S extends Source> {
   remove(source: S): void
   /** The connection takes bytes again. */
   drained(): void
-  /** Credit came, or something else that a wake does not tell. */
-  poke(source: S): void
   close(): void
   readonly isFull: boolean
 }
@@ -115,7 +113,6 @@ export function createPump<S extends Source>(outlet: Outlet<S>): Pump<S> {
       full = false
       run()
     },
-    poke,
     close() {
       closed = true
       for (const source of sources) source.attachment.close()

@@ -293,8 +293,7 @@ export class SocketSession implements Connection {
       }
       case 'protocol.credit': {
         const source = this.#sourceOf(frame)
-        source.attachment.credit(parsePayload('protocol.credit', frame.payload).seq)
-        return this.#pump.poke(source)
+        return source.attachment.credit(parsePayload('protocol.credit', frame.payload).seq)
       }
       case 'protocol.watch':
         return this.#watch(access, frame)

@@ -29,11 +29,17 @@ test('a watch attaches at the head of what is there and from the start of what c
 test('[fault 33] watching comes after the last hello also where a long replay fills the socket', async () => {
   const big = Array.from({ length: 100 }, () => message('x'.repeat(30_000)))
   await server.run('big')
-  for (let n = 0; n < 4; n++) await server.append('big', big)
+  for (let n = 0; n < 12; n++) await server.append('big', big)
   for (let n = 0; n < 60; n++) await server.run(`s${n}`, 1)
   const client = server.socket('/ws')
+  client.socket.on('open', () => client.socket.pause())
   client.send('protocol.resume', { session_id: 'big' }, { last_seen_seq: 0 })
-  const watching = await client.ask('protocol.watch')
+  // Turns of the server's loop, more than it needs to fill what nobody reads.
+  for (let n = 0; n < 300; n++) await server.call('GET', '/healthz')
+  const asked = client.ask('protocol.watch')
+  await until('all are attached behind what nobody reads', async () => (await server.call('GET', '/metrics')).text.includes('holdfast_attachments_total 62\n'))
+  client.socket.resume()
+  const watching = await asked
   expect(hellos(client.messages.slice(0, client.messages.indexOf(watching))).filter(id => id !== 'big')).toHaveLength(60)
 })
 
