@@ -43,7 +43,9 @@ describe('appending', () => {
       }),
     })
     commits = 0
-    const appended = Promise.all(Array.from({ length: 10 }, (_, index) => engine.appendEvents(admin, 's', [message('m', index % 2 === 0 ? {} : { id: `i${index}` })])))
+    const appended = Promise.all(
+      Array.from({ length: 10 }, (_, index) => engine.appendEvents(admin, 's', [message('m', index % 2 === 0 ? {} : { id: `i${index}` })])),
+    )
     await gate.reached
     await settle()
     expect(commits).toBe(10)
@@ -66,7 +68,7 @@ describe('appending', () => {
     expect(seen).toHaveLength(30)
   })
 
-  it('[SEQ-13] a seq of the caller is refused, and an id of another session', async () => {
+  it('[SEQ-10] [SEQ-13] a seq of the caller is refused, and an id of another session', async () => {
     const { engine } = await withRun()
     await expect(engine.appendEvents(admin, 's', [message('a', { seq: 3 })])).rejects.toMatchObject({ code: 'invalid_request', details: { field: 'seq' } })
     await expect(engine.appendEvents(admin, 's', [message('a', { header: { seq: 3 } })])).rejects.toMatchObject({ code: 'invalid_request' })

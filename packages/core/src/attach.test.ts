@@ -306,7 +306,45 @@ describe('an attachment', () => {
     await expect(engine.snapshot(admin, 's', 3)).rejects.toMatchObject({ code: 'invalid_request', details: { floor_seq: 7 } })
   })
 
-  it('[SEQ-08] [SEQ-12] [SEQ-17] control messages have no seq in their header, events always one', async () => {
+  it('[fault 19] the last event of a turn reaches a reader whose wake-up was lost, and one that was away; nobody waits for ever', async () => {
+    const { engine, clock } = await withLog({ events: 2, kind: 'run', faults: { dropWake: (_id, head) => head === 3 } })
+    const attached = await attach(engine)
+    const away = await attach(engine)
+    const { seqs } = await take(away)
+    away.close()
+    await take(attached)
+    await engine.appendEvents(admin, 's', [{ event_type: 'session_stop' }])
+    const woken = new Promise<void>(resolve => attached.onWake(resolve))
+    clock.advance(1000)
+    await woken
+    expect((await take(attached)).types).toEqual(['run.session_stop'])
+    expect((await take(await attach(engine, { seq: seqs.at(-1) as number }))).types).toEqual(['protocol.hello', 'run.session_stop', 'protocol.caught_up'])
+  })
+
+  it('[SEQ-04] [RUN-07] a cursor means the same in both its forms and at every page size, and the newest is never left out', async () => {
+    const { engine } = await withLog({ events: 9 })
+    const whole = (await take(await attach(engine, { seq: 2 }))).texts
+    expect(whole).toHaveLength(7)
+    for (const cursor of [{ seq: 2 }, { epoch: 'memory', seq: 2 }])
+      for (const maxBytes of [1, 300, 1000, 1e9]) expect((await take(await attach(engine, cursor), maxBytes)).texts).toEqual(whole)
+  })
+
+  it("[SEQ-15] version is the protocol's, whatever the sender calls its own", async () => {
+    const { engine } = await withLog({ kind: 'run' })
+    await engine.appendEvents(admin, 's', [{ event_type: 'message', version: 7, header: { version: 9 } }])
+    const [event] = (await take(await attach(engine))).events
+    expect(event?.header.version).toBe(1)
+    expect(event?.payload).toMatchObject({ version: 7 })
+  })
+
+  it('[SEQ-08] there is no session that one gets by naming none, and what is in one is in no other', async () => {
+    const { engine } = await withLog({ events: 2 })
+    await engine.createSession(admin, { session_id: 't', session_name: 't' })
+    for (const id of ['', 'undefined', 'null', 'default']) await expect(engine.attach(admin, id)).rejects.toMatchObject({ code: 'not_found' })
+    expect((await take(await engine.attach(admin, 't'))).seqs).toEqual([])
+  })
+
+  it('[SEQ-12] [SEQ-17] control messages have no seq in their header, events always one', async () => {
     const { engine } = await withLog({ events: 2, trimmed: true })
     const reader = await attach(engine)
     for (let delivery = await reader.pull(65_536); delivery; delivery = await reader.pull(65_536)) {

@@ -47,7 +47,10 @@ test('[OPS-05] a drain says goaway and closes sockets with 1001, ends streams, a
 test('[OPS-05] while it drains it is not ready, and refuses new work by its code', async () => {
   await server.run('s', 1)
   // A peer that does not answer the close keeps the drain going for a while.
-  const raw = openRaw(server.port, `GET /ws?session_id=s HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`)
+  const raw = openRaw(
+    server.port,
+    `GET /ws?session_id=s HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+  )
   await raw.next('hello', received => received.includes('caught_up'))
   const done = drain()
   await raw.next('goaway', received => received.includes('goaway'))
@@ -97,9 +100,15 @@ test('[OPS-05] a drain ends in its time however its peers behave', async () => {
   await server.stop()
   server = await startTestServer({ env: { TIMES_DRAIN_MS: '1500' } })
   await server.run('s')
-  await server.append('s', Array.from({ length: 15 }, () => message('x'.repeat(200_000))))
+  await server.append(
+    's',
+    Array.from({ length: 15 }, () => message('x'.repeat(200_000))),
+  )
   for (let n = 0; n < 6; n++) {
-    const raw = openRaw(server.port, `GET /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAccept: ${n % 2 === 0 ? 'text/event-stream' : '*/*'}\r\n\r\n`)
+    const raw = openRaw(
+      server.port,
+      `GET /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAccept: ${n % 2 === 0 ? 'text/event-stream' : '*/*'}\r\n\r\n`,
+    )
     raw.socket.pause()
   }
   openRaw(server.port, `POST /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`)

@@ -22,7 +22,12 @@ export interface Arrival {
   readonly use: 'socket' | 'stream' | 'request'
   readonly remoteAddress: string | undefined
   /** Headers that a proxy adds. */
-  readonly forwarded: { readonly for: string | undefined; readonly proto: string | undefined; readonly host: string | undefined; readonly standard: string | undefined }
+  readonly forwarded: {
+    readonly for: string | undefined
+    readonly proto: string | undefined
+    readonly host: string | undefined
+    readonly standard: string | undefined
+  }
   readonly isTls: boolean
 }
 

@@ -36,7 +36,8 @@ test('[SEQ-12] whatever is seen on any transport is in the lists and the schema,
   for (const type of types) expect(type in DURABLE || type.startsWith('run.')).toBe(true)
   const controls = new Set(clients.flatMap(({ messages }) => messages.flatMap(({ type, header }) => (header.seq === undefined ? [type] : []))))
   expect([...controls].every(type => type in CONTROL)).toBe(true)
-  for (const type of ['protocol.hello', 'protocol.caught_up', 'protocol.ack', 'protocol.error', 'protocol.pong', 'protocol.heartbeat', 'protocol.watching']) expect(controls).toContain(type)
+  for (const type of ['protocol.hello', 'protocol.caught_up', 'protocol.ack', 'protocol.error', 'protocol.pong', 'protocol.heartbeat', 'protocol.watching'])
+    expect(controls).toContain(type)
   expect(server.seen.faults).toEqual([])
 })
 

@@ -92,7 +92,10 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
     await store.stats()
   }
   const app = createApp(host, [opsRoutes({ host, metrics, tokens, tickets, checkReady })])
-  const tls = config.serve.tls_cert === null || config.serve.tls_key === null ? undefined : { cert: await readFile(config.serve.tls_cert, 'utf8'), key: await readFile(config.serve.tls_key, 'utf8') }
+  const tls =
+    config.serve.tls_cert === null || config.serve.tls_key === null
+      ? undefined
+      : { cert: await readFile(config.serve.tls_cert, 'utf8'), key: await readFile(config.serve.tls_key, 'utf8') }
   const { server, exchanges } = createNodeServer({ host, app, allowOrigins: config.serve.allow_origin, tls })
   const upgrades = createUpgrades(host)
   server.on('upgrade', upgrades.handle)
@@ -130,7 +133,14 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
     stopDeadline()
     await engine.close()
   }
-  const name = config.serve.host === '0.0.0.0' ? '127.0.0.1' : config.serve.host === '::' ? '[::1]' : config.serve.host.includes(':') ? `[${config.serve.host}]` : config.serve.host
+  const name =
+    config.serve.host === '0.0.0.0'
+      ? '127.0.0.1'
+      : config.serve.host === '::'
+        ? '[::1]'
+        : config.serve.host.includes(':')
+          ? `[${config.serve.host}]`
+          : config.serve.host
   return { url: `${tls ? 'https' : 'http'}://${name}:${port}`, port, tokenFile: admin.file, drain }
 }
 

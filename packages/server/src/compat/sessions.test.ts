@@ -26,7 +26,9 @@ test('[RUN-15] a client that knows only the old shapes gets init, created, event
   await server.append('new', message('hi', { role: 'assistant', extra: 1 }))
   await server.append('before', message('more'))
   await server.append('new', { event_type: 'session_stop' })
-  await until('the update', () => old(client).some(({ type, session }) => type === 'session_updated' && session.session_id === 'new' && session.status === 'finished'))
+  await until('the update', () =>
+    old(client).some(({ type, session }) => type === 'session_updated' && session.session_id === 'new' && session.status === 'finished'),
+  )
   await until('the events', () => old(client).filter(({ type }) => type === 'event').length === 3)
   const created = old(client).findIndex(({ type }) => type === 'session_created')
   const first = old(client).findIndex(({ type, data }) => type === 'event' && data.session_id === 'new')

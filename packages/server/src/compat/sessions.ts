@@ -164,4 +164,3 @@ export function compatMessage(event: Event): unknown {
   if (event.type.startsWith('run.')) return { type: 'event', data: { ...(event.payload as object), session_id: event.header.session_id } }
   return undefined
 }
-

@@ -16,7 +16,7 @@ type Case = Partial<Omit<ConfigSources, 'readFile'>> & { readonly files?: Readon
 
 const load = ({ files = {}, toml, ...rest }: Case = {}): Config => {
   const all: Record<string, string> = { ...files, ...(toml === undefined ? {} : { [DEFAULT_FILE]: toml }) }
-  return loadConfig({ home: '/home/ann', cwd: '/work', readFile: path => all[path], ...rest })
+  return loadConfig({ home: '/home/ann', cwd: '/srv', readFile: path => all[path], ...rest })
 }
 
 const problemsOf = (parts: Case): readonly string[] => {

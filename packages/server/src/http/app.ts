@@ -1,7 +1,27 @@
-import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, MAX_DEPTH, PAGE } from '@holdfast/protocol'
+import {
+  type HoldfastError as Refusal,
+  DEFAULT_LIMITS,
+  ERRORS,
+  errorFrom,
+  FEED_ID,
+  HoldfastError,
+  inputSchema,
+  isId,
+  MAX_DEPTH,
+  PAGE,
+} from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
-import { attachOptionsFromQuery, clientIdFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, modeFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
+import {
+  attachOptionsFromQuery,
+  clientIdFromQuery,
+  cursorFromQuery,
+  flagFromQuery,
+  intFromQuery,
+  modeFromQuery,
+  onMissingFromQuery,
+  waitFromQuery,
+} from '../query.ts'
 import { pageBefore, pollPage } from '../stream/poll.ts'
 import { ENVELOPE_DEPTH, piecesOf, readItems, readObject } from './body.ts'
 import { exportLog } from './export.ts'
@@ -32,7 +52,8 @@ export function createApp(host: Host, more: readonly Routes[] = []): Hono<AppBin
 const JSON_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 
 /** A JSON answer; nothing here may be cached. */
-export const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response => new Response(JSON.stringify(value), { status, headers: { ...JSON_HEADERS, ...headers } })
+export const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(value), { status, headers: { ...JSON_HEADERS, ...headers } })
 
 const jsonBytes = (bytes: Uint8Array): Response => new Response(bytes as Uint8Array<ArrayBuffer>, { headers: JSON_HEADERS })
 
@@ -50,7 +71,9 @@ const principalOf = (context: Ctx) => context.env.access.principal
 function sessionIdOf(context: Ctx): string {
   const id = context.req.param('id') ?? ''
   const others = [queryOf(context).get('session_id'), context.req.header('x-session-id')]
-  for (const other of others) if (other !== null && other !== undefined && other !== id) throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
+  for (const other of others)
+    if (other !== null && other !== undefined && other !== id)
+      throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
   if (!isId(id)) throw new HoldfastError('invalid_request', 'A session id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.', { field: 'session_id' })
   return id
 }
@@ -58,13 +81,16 @@ function sessionIdOf(context: Ctx): string {
 /** Where the body names the session: another in the query or a header is `id_mismatch` (SEQ-10). */
 function checkNamed(context: Ctx, id: unknown): void {
   const others = [queryOf(context).get('session_id'), context.req.header('x-session-id')]
-  for (const other of others) if (other !== null && other !== undefined && other !== id) throw new HoldfastError('id_mismatch', 'session_id is another than the one in the body.', { session_id: String(id).slice(0, 128) })
+  for (const other of others)
+    if (other !== null && other !== undefined && other !== id)
+      throw new HoldfastError('id_mismatch', 'session_id is another than the one in the body.', { session_id: String(id).slice(0, 128) })
 }
 
 function idempotencyKeyOf(context: Ctx): string | undefined {
   const key = context.req.header('idempotency-key')
   if (key === undefined) return undefined
-  if (key.length < 1 || key.length > 255 || !/^[\x21-\x7e]+$/.test(key)) throw new HoldfastError('invalid_request', 'Idempotency-Key has 1 to 255 visible ASCII characters.', { field: 'Idempotency-Key' })
+  if (key.length < 1 || key.length > 255 || !/^[\x21-\x7e]+$/.test(key))
+    throw new HoldfastError('invalid_request', 'Idempotency-Key has 1 to 255 visible ASCII characters.', { field: 'Idempotency-Key' })
   return key
 }
 
@@ -91,7 +117,9 @@ function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
       }),
     )
   })
-  app.get('/sessions/:id', async context => json({ session: await engine.getSession(principalOf(context), sessionIdOf(context), { onMissing: onMissingFromQuery(queryOf(context)) }) }))
+  app.get('/sessions/:id', async context =>
+    json({ session: await engine.getSession(principalOf(context), sessionIdOf(context), { onMissing: onMissingFromQuery(queryOf(context)) }) }),
+  )
   app.patch('/sessions/:id', async context => {
     host.countRequest(principalOf(context))
     const id = sessionIdOf(context)
@@ -108,7 +136,9 @@ function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
     const id = context.req.param('id')
     return json(isId(id) ? await engine.status(principalOf(context), sessionIdOf(context)) : { status: 'not_existent', state: null })
   })
-  app.get('/sessions/:id/result', async context => json({ result: await engine.result(principalOf(context), sessionIdOf(context), flagFromQuery(queryOf(context), 'partial')) }))
+  app.get('/sessions/:id/result', async context =>
+    json({ result: await engine.result(principalOf(context), sessionIdOf(context), flagFromQuery(queryOf(context), 'partial')) }),
+  )
   app.post('/sessions/:id/resume', async context => {
     host.countRequest(principalOf(context))
     await readObject(context.req.raw, limits, { isOptional: true })
@@ -134,21 +164,46 @@ function eventRoutes(app: Hono<AppBindings>, host: Host): void {
     const key = idempotencyKeyOf(context)
     const clientId = clientIdFromQuery(queryOf(context))
     const items = await readItems(context.req.raw, limits)
-    const result = await engine.appendEvents(principalOf(context), id, items, { ...(key === undefined ? {} : { idempotencyKey: key }), ...(clientId === undefined ? {} : { clientId }) })
-    return json({ ok: true, first_seq: result.firstSeq, last_seq: result.lastSeq, duplicate: result.duplicate, ...(result.results ? { results: result.results } : {}) }, 201)
+    const result = await engine.appendEvents(principalOf(context), id, items, {
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+    return json(
+      { ok: true, first_seq: result.firstSeq, last_seq: result.lastSeq, duplicate: result.duplicate, ...(result.results ? { results: result.results } : {}) },
+      201,
+    )
   })
   app.post('/sessions/:id/inputs', async context => {
     host.countRequest(principalOf(context))
     const id = sessionIdOf(context)
     const body = await readObject(context.req.raw, limits, { maxDepth: MAX_DEPTH + ENVELOPE_DEPTH })
-    if (body.session_id !== undefined && body.session_id !== id) throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
+    if (body.session_id !== undefined && body.session_id !== id)
+      throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
     const parsed = inputSchema.safeParse(body)
-    if (!parsed.success) throw new HoldfastError('invalid_request', `${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`, { field: parsed.error.issues[0]?.path.join('.') ?? '' })
+    if (!parsed.success)
+      throw new HoldfastError('invalid_request', `${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`, {
+        field: parsed.error.issues[0]?.path.join('.') ?? '',
+      })
     const { type, payload, id: inputId, client_id: clientId } = parsed.data
     const size = Buffer.byteLength(JSON.stringify(payload) ?? '')
-    if (size > limits.input_bytes) throw new HoldfastError('too_large', `An input has at most ${limits.input_bytes} bytes.`, { limit: 'input_bytes', max: limits.input_bytes })
-    const result = await engine.input(principalOf(context), id, { type, payload, ...(inputId === undefined ? {} : { id: inputId }), ...(clientId === undefined ? {} : { clientId }) })
-    return json({ ok: true, id: result.id, seq: result.seq, duplicate: result.duplicate, ...(result.results ? { first_seq: result.firstSeq, results: result.results } : {}) }, 202)
+    if (size > limits.input_bytes)
+      throw new HoldfastError('too_large', `An input has at most ${limits.input_bytes} bytes.`, { limit: 'input_bytes', max: limits.input_bytes })
+    const result = await engine.input(principalOf(context), id, {
+      type,
+      payload,
+      ...(inputId === undefined ? {} : { id: inputId }),
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+    return json(
+      {
+        ok: true,
+        id: result.id,
+        seq: result.seq,
+        duplicate: result.duplicate,
+        ...(result.results ? { first_seq: result.firstSeq, results: result.results } : {}),
+      },
+      202,
+    )
   })
   app.get('/sessions/:id/events', context => poll(host, context, sessionIdOf(context)))
   app.get('/feed/events', context => poll(host, context, FEED_ID))
@@ -162,7 +217,8 @@ async function poll(host: Host, context: Ctx, sessionId: string): Promise<Respon
   const { access } = context.env
   if (before !== undefined) {
     modeFromQuery(query)
-    if (['after', 'wait', 'cursor', 'last_seen_seq'].some(name => query.has(name))) throw new HoldfastError('invalid_request', 'before goes without after and wait.', { field: 'before' })
+    if (['after', 'wait', 'cursor', 'last_seen_seq'].some(name => query.has(name)))
+      throw new HoldfastError('invalid_request', 'before goes without after and wait.', { field: 'before' })
     return jsonBytes(await pageBefore(host, access, sessionId, before, limit, query.get('owner') ?? undefined))
   }
   const waitMs = waitFromQuery(query)
@@ -175,7 +231,8 @@ function blobRoutes(app: Hono<AppBindings>, host: Host): void {
   const maxBytes = host.limits.blob_bytes ?? DEFAULT_LIMITS.blob_bytes
   app.put('/sessions/:id/blobs/:sha256', async context => {
     host.countRequest(principalOf(context))
-    if (Number(context.req.header('content-length') ?? 0) > maxBytes) throw new HoldfastError('too_large', `A blob has at most ${maxBytes} bytes.`, { limit: 'blob_bytes', max: maxBytes })
+    if (Number(context.req.header('content-length') ?? 0) > maxBytes)
+      throw new HoldfastError('too_large', `A blob has at most ${maxBytes} bytes.`, { limit: 'blob_bytes', max: maxBytes })
     const sha256 = context.req.param('sha256')
     const outcome = await engine.putBlob(principalOf(context), sessionIdOf(context), sha256, piecesOf(context.req.raw))
     return json({ ok: true, sha256 }, outcome === 'stored' ? 201 : 200)

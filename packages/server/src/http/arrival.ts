@@ -26,7 +26,8 @@ export function checkParameters(query: URLSearchParams): void {
   const seen = new Map<string, string>()
   for (const [name, value] of query) {
     const before = seen.get(name)
-    if (before !== undefined && before !== value) throw new HoldfastError('invalid_request', `The parameter "${name.slice(0, 64)}" is there twice, with two values.`, { field: name.slice(0, 64) })
+    if (before !== undefined && before !== value)
+      throw new HoldfastError('invalid_request', `The parameter "${name.slice(0, 64)}" is there twice, with two values.`, { field: name.slice(0, 64) })
     seen.set(name, value)
   }
 }

@@ -42,16 +42,24 @@ describe('media types and encodings', () => {
   test('what is not UTF-8 is refused, a byte order mark is not part of the text', async () => {
     await server.run('s')
     const bytes = Buffer.from(JSON.stringify(message('é')))
-    for (const broken of [Buffer.from(bytes.toString('latin1').replace('Ã', 'ÿ'), 'latin1'), Buffer.concat([bytes, Buffer.from([0xc3])]), Buffer.from('{"event_type":"m","a":"\xed\xa0\x80"}', 'latin1'), Buffer.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0])])
+    for (const broken of [
+      Buffer.from(bytes.toString('latin1').replace('Ã', 'ÿ'), 'latin1'),
+      Buffer.concat([bytes, Buffer.from([0xc3])]),
+      Buffer.from('{"event_type":"m","a":"\xed\xa0\x80"}', 'latin1'),
+      Buffer.from([0xff, 0xfe, 0x7b, 0, 0x7d, 0]),
+    ])
       expect(refused(await server.append('s', undefined, { raw: broken }))).toEqual([400, 'invalid_request'])
     expect((await server.append('s', undefined, { raw: Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), bytes]) })).status).toBe(201)
   })
 
-  test.each(['', ' ', 'null', '1', '"x"', '[[]]', '[1]', '[null]', '{', '{"a":1}{"b":2}', 'NaN', '{"event_type":"m"},'])('the body %j is invalid_request', async raw => {
-    await server.run('s')
-    expect(refused(await server.append('s', undefined, { raw }))).toEqual([400, 'invalid_request'])
-    expect(refused(await server.call('POST', '/sessions/s/inputs', undefined, { raw }))).toEqual([400, 'invalid_request'])
-  })
+  test.each(['', ' ', 'null', '1', '"x"', '[[]]', '[1]', '[null]', '{', '{"a":1}{"b":2}', 'NaN', '{"event_type":"m"},'])(
+    'the body %j is invalid_request',
+    async raw => {
+      await server.run('s')
+      expect(refused(await server.append('s', undefined, { raw }))).toEqual([400, 'invalid_request'])
+      expect(refused(await server.call('POST', '/sessions/s/inputs', undefined, { raw }))).toEqual([400, 'invalid_request'])
+    },
+  )
 })
 
 describe('limits', () => {
@@ -71,8 +79,14 @@ describe('limits', () => {
     expect((await Promise.all(ways(200))).map(({ status }) => status)).toEqual([201, 201, 201, 202])
     for (const answer of await Promise.all(ways(201))) expect(refused(answer)).toEqual([400, 'invalid_request'])
     expect(refused(await server.append('s', undefined, { raw: nested(1_000_000) }))).toEqual([400, 'invalid_request'])
-    expect(refused(await server.append('s', undefined, { raw: `${'[1234567890123456789,'.repeat(100_000)}1${']'.repeat(100_000)}` }))).toEqual([400, 'invalid_request'])
-    expect(refused(await server.call('POST', '/sessions', undefined, { raw: `{"session_name":"x","metadata":{"a":${nested(199)}}}` }))).toEqual([400, 'invalid_request'])
+    expect(refused(await server.append('s', undefined, { raw: `${'[1234567890123456789,'.repeat(100_000)}1${']'.repeat(100_000)}` }))).toEqual([
+      400,
+      'invalid_request',
+    ])
+    expect(refused(await server.call('POST', '/sessions', undefined, { raw: `{"session_name":"x","metadata":{"a":${nested(199)}}}` }))).toEqual([
+      400,
+      'invalid_request',
+    ])
   })
 
   test('[fault 29] an event exactly at the limit is stored and read on every transport, one byte more is too_large', async () => {
@@ -122,7 +136,10 @@ describe('limits', () => {
 
   test('a body over 4 MiB is 413 by its Content-Length before it is sent, and by its bytes where it is chunked', async () => {
     await server.run('s')
-    const raw = openRaw(server.port, `POST /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nContent-Type: application/json\r\nContent-Length: ${5 * KiB * KiB}\r\n\r\n`)
+    const raw = openRaw(
+      server.port,
+      `POST /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nContent-Type: application/json\r\nContent-Length: ${5 * KiB * KiB}\r\n\r\n`,
+    )
     await raw.next('the refusal', received => received.includes('\r\n\r\n'))
     expect(raw.received).toMatch(/^HTTP\/1\.1 413 /)
     expect(lastBody(raw.received).error.code).toBe('too_large')
@@ -147,7 +164,10 @@ describe('limits', () => {
   test('a body that ends early is the sender’s fault, stores nothing, and is no error of the server', async () => {
     await server.run('s')
     const item = JSON.stringify(message('cut'))
-    for (const head of [`Content-Length: ${item.length + 100}\r\n\r\n${item}`, `Transfer-Encoding: chunked\r\n\r\n${item.length.toString(16)}\r\n${item}\r\n`]) {
+    for (const head of [
+      `Content-Length: ${item.length + 100}\r\n\r\n${item}`,
+      `Transfer-Encoding: chunked\r\n\r\n${item.length.toString(16)}\r\n${item}\r\n`,
+    ]) {
       const raw = openRaw(server.port, `POST /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nContent-Type: application/json\r\n${head}`)
       await until('the request is under way', () => raw.socket.bytesWritten > 0)
       raw.socket.end()
@@ -197,7 +217,8 @@ describe('Idempotency-Key', () => {
 
 describe('blobs', () => {
   const sha = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex')
-  const put = (name: string, content: string | Buffer): Promise<Answer> => server.call('PUT', `/sessions/s/blobs/${name}`, undefined, { raw: content as BodyInit, headers: { 'content-type': 'image/svg+xml' } })
+  const put = (name: string, content: string | Buffer): Promise<Answer> =>
+    server.call('PUT', `/sessions/s/blobs/${name}`, undefined, { raw: content as BodyInit, headers: { 'content-type': 'image/svg+xml' } })
 
   test('201, then 200; another content or name is invalid_request; GET can run nothing', async () => {
     await server.run('s')
@@ -209,7 +230,11 @@ describe('blobs', () => {
     expect(refused(await put('abc', content))).toEqual([400, 'invalid_request'])
     const got = await server.call('GET', `/sessions/s/blobs/${sha(content)}`)
     expect([got.status, got.text]).toEqual([200, content])
-    expect(Object.fromEntries(got.headers)).toMatchObject({ 'content-type': 'application/octet-stream', 'x-content-type-options': 'nosniff', 'content-length': String(content.length) })
+    expect(Object.fromEntries(got.headers)).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'x-content-type-options': 'nosniff',
+      'content-length': String(content.length),
+    })
     expect(refused(await server.call('GET', `/sessions/s/blobs/${sha('none')}`))).toEqual([404, 'not_found'])
     const empty = await put(sha(''), '')
     expect(empty.status).toBe(201)
@@ -237,12 +262,14 @@ describe('blobs', () => {
   })
 
   test('[OPS-02] need produce, and the session', async () => {
-    const mint = async (scopes: string[]): Promise<string> => (await server.call('POST', '/tokens', { subject: 'u', scopes }, { token: server.adminToken })).body.token as string
+    const mint = async (scopes: string[]): Promise<string> =>
+      (await server.call('POST', '/tokens', { subject: 'u', scopes }, { token: server.adminToken })).body.token as string
     const [reads, produces] = [await mint(['read']), await mint(['read', 'produce'])]
     await server.run('s', 0, { token: produces })
     const answer = await server.call('PUT', `/sessions/s/blobs/${sha('x')}`, undefined, { raw: 'x', token: reads })
     expect(refused(answer)).toEqual([403, 'forbidden'])
-    for (const id of ['s', 'none']) expect(refused(await server.call('PUT', `/sessions/${id}/blobs/${sha('x')}`, undefined, { raw: 'x' }))).toEqual([404, 'not_found'])
+    for (const id of ['s', 'none'])
+      expect(refused(await server.call('PUT', `/sessions/${id}/blobs/${sha('x')}`, undefined, { raw: 'x' }))).toEqual([404, 'not_found'])
     expect((await server.call('PUT', `/sessions/s/blobs/${sha('x')}`, undefined, { raw: 'x', token: produces })).status).toBe(201)
   })
 })

@@ -150,15 +150,35 @@ describe('Host and Origin', () => {
       return Number(/^HTTP\/1\.1 (\d+)/.exec(raw.received)?.[1])
     }
     const { port } = server
-    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`, `127.9.9.9:${port}`]) expect([host, await status(host)]).toEqual([host, 200])
-    for (const host of [`evil.example:${port}`, `localhost.evil.example:${port}`, `127.0.0.1.evil.example:${port}`, `localhost.:${port}`, `a@localhost:${port}`, `0x7f.1:${port}`, `2130706433:${port}`, `localhost:${port}, x`, '[::1', ':'])
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`, `127.9.9.9:${port}`])
+      expect([host, await status(host)]).toEqual([host, 200])
+    for (const host of [
+      `evil.example:${port}`,
+      `localhost.evil.example:${port}`,
+      `127.0.0.1.evil.example:${port}`,
+      `localhost.:${port}`,
+      `a@localhost:${port}`,
+      `0x7f.1:${port}`,
+      `2130706433:${port}`,
+      `localhost:${port}, x`,
+      '[::1',
+      ':',
+    ])
       expect([host, await status(host)]).toEqual([host, 403])
   })
 
   test('[OPS-02] streams, polls, posts and every other route pass the same check', async () => {
     await server.run('s', 1)
     const origin = 'https://evil.example'
-    for (const [method, path] of [['GET', '/sessions/s/events'], ['POST', '/sessions'], ['GET', '/healthz'], ['GET', '/metrics'], ['DELETE', '/sessions/s'], ['OPTIONS', '/sessions'], ['GET', '/nothing']] as const)
+    for (const [method, path] of [
+      ['GET', '/sessions/s/events'],
+      ['POST', '/sessions'],
+      ['GET', '/healthz'],
+      ['GET', '/metrics'],
+      ['DELETE', '/sessions/s'],
+      ['OPTIONS', '/sessions'],
+      ['GET', '/nothing'],
+    ] as const)
       expect(refused(await server.call(method, path, undefined, { headers: { origin } }))).toEqual([403, 'origin_rejected'])
     expect((await server.stream('/sessions/s/events', { origin })).status).toBe(403)
     expect((await server.call('GET', '/sessions/s', undefined, { headers: { origin: server.url } })).status).toBe(200)
@@ -191,12 +211,20 @@ describe('pages on an allowed origin', () => {
 
   test('[OPS-06] preflights say what may be sent, for any path and without a token', async () => {
     await restart({ flags: { allow_origin: [ORIGIN], token: 'a-token-of-the-tests-0123456789-abcdefghijklmn' } })
-    const answer = await server.call('OPTIONS', '/sessions/s/events', undefined, { headers: { origin: ORIGIN, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,content-type,idempotency-key,last-event-id' } })
+    const answer = await server.call('OPTIONS', '/sessions/s/events', undefined, {
+      headers: {
+        origin: ORIGIN,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type,idempotency-key,last-event-id',
+      },
+    })
     expect([answer.status, answer.text]).toEqual([204, ''])
     const allowed = answer.headers.get('access-control-allow-headers')?.toLowerCase()
     for (const name of ['authorization', 'content-type', 'idempotency-key', 'last-event-id']) expect(allowed).toContain(name)
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) expect(answer.headers.get('access-control-allow-methods')).toContain(method)
-    const evil = await server.call('OPTIONS', '/sessions/s/events', undefined, { headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' } })
+    const evil = await server.call('OPTIONS', '/sessions/s/events', undefined, {
+      headers: { origin: 'https://evil.example', 'access-control-request-method': 'POST' },
+    })
     expect([evil.status, evil.headers.get('access-control-allow-methods')]).toEqual([403, null])
   })
 
@@ -228,7 +256,18 @@ describe('methods', () => {
 
   test('every JSON answer and refusal is no-store and nosniff', async () => {
     await server.run('s', 1)
-    for (const path of ['/sessions/s', '/sessions/none', '/sessions', '/sessions/s/events', '/sessions/s/events?before=9', '/feed/events', '/nothing', '/sessions/s/export', '/metrics', '/readyz']) {
+    for (const path of [
+      '/sessions/s',
+      '/sessions/none',
+      '/sessions',
+      '/sessions/s/events',
+      '/sessions/s/events?before=9',
+      '/feed/events',
+      '/nothing',
+      '/sessions/s/export',
+      '/metrics',
+      '/readyz',
+    ]) {
       const { headers } = await server.call('GET', path)
       expect([path, headers.get('cache-control'), headers.get('x-content-type-options')]).toEqual([path, 'no-store', 'nosniff'])
     }
@@ -268,7 +307,10 @@ describe('odd connections', () => {
 
   test('half requests hold nobody up', async () => {
     const slow: RawClient[] = []
-    for (let n = 0; n < 100; n++) slow.push(openRaw(server.port, n % 2 === 0 ? `POST /sessions HTTP/1.1\r\n${own()}Content-Length: 100\r\nContent-Type: application/json\r\n\r\n{` : 'GET /hea'))
+    for (let n = 0; n < 100; n++)
+      slow.push(
+        openRaw(server.port, n % 2 === 0 ? `POST /sessions HTTP/1.1\r\n${own()}Content-Length: 100\r\nContent-Type: application/json\r\n\r\n{` : 'GET /hea'),
+      )
     await server.run('s', 1)
     const start = performance.now()
     for (let n = 0; n < 20; n++) expect((await server.append('s', message('x'))).status).toBe(201)
@@ -279,7 +321,10 @@ describe('odd connections', () => {
   test('Expect: 100-continue is answered, another expectation refused', async () => {
     await server.run('s')
     const body = JSON.stringify(message('x'))
-    const raw = openRaw(server.port, `POST /sessions/s/events HTTP/1.1\r\n${own()}Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`)
+    const raw = openRaw(
+      server.port,
+      `POST /sessions/s/events HTTP/1.1\r\n${own()}Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`,
+    )
     await raw.next('continue', received => received.includes('100 Continue'))
     raw.write(body)
     await raw.next('created', received => received.includes('201 Created'))
@@ -292,14 +337,19 @@ describe('the console’s and the operator’s endpoints', () => {
   test('[OPS-05] health, readiness, schemas are open; metrics and tokens guarded', async () => {
     await restart({ flags: { token: 'a-token-of-the-tests-0123456789-abcdefghijklmn' } })
     for (const path of ['/healthz', '/readyz', '/schema.json', '/openapi.json']) expect([path, (await server.call('GET', path)).status]).toEqual([path, 200])
-    for (const path of ['/metrics', '/tokens', '/sessions', '/feed/events']) expect([path, ...refused(await server.call('GET', path))]).toEqual([path, 401, 'unauthorized'])
+    for (const path of ['/metrics', '/tokens', '/sessions', '/feed/events'])
+      expect([path, ...refused(await server.call('GET', path))]).toEqual([path, 401, 'unauthorized'])
     expect((await server.call('GET', '/metrics', undefined, { token: server.adminToken })).text).toMatch(/^process_resident_memory_bytes \d+/m)
   })
 
   test('[RUN-08] a feed is read-only, and another’s is for admins', async () => {
     await server.run('s', 1)
     expect(refused(await server.call('POST', '/feed/events', message('x')))).toEqual([404, 'not_found'])
-    for (const answer of [await server.call('POST', '/sessions/_feed/events', message('x')), await server.call('POST', '/sessions/_feed/inputs', { type: 'session.append', payload: { events: [message('x')] } }), await server.call('DELETE', '/sessions/_feed')])
+    for (const answer of [
+      await server.call('POST', '/sessions/_feed/events', message('x')),
+      await server.call('POST', '/sessions/_feed/inputs', { type: 'session.append', payload: { events: [message('x')] } }),
+      await server.call('DELETE', '/sessions/_feed'),
+    ])
       expect([400, 403, 404]).toContain(answer.status)
     const client = server.socket('/ws?session_id=_feed')
     await client.next('caught_up', ({ type }) => type === 'protocol.caught_up')

@@ -5,9 +5,11 @@ import { streamAnswer } from './stream-answer.ts'
 /** The log, streamed, a line each; it ends at the head of the moment it was asked for. */
 export async function exportLog(host: Host, access: Access, sessionId: string, query: URLSearchParams): Promise<Response> {
   const format = query.get('format') ?? 'jsonl'
-  if (!['jsonl', 'asciicast', 'markdown', 'text'].includes(format)) throw new HoldfastError('invalid_request', 'format is jsonl, asciicast, markdown or text.', { field: 'format' })
+  if (!['jsonl', 'asciicast', 'markdown', 'text'].includes(format))
+    throw new HoldfastError('invalid_request', 'format is jsonl, asciicast, markdown or text.', { field: 'format' })
   const session = await host.engine.getSession(access.principal, sessionId)
-  if (format !== 'jsonl') throw new HoldfastError('invalid_request', `A session of kind "${session.kind}" has no export as ${format}; use jsonl.`, { field: 'format' })
+  if (format !== 'jsonl')
+    throw new HoldfastError('invalid_request', `A session of kind "${session.kind}" has no export as ${format}; use jsonl.`, { field: 'format' })
   const attachment = await host.engine.attach(access.principal, sessionId)
   const head = attachment.head
   const encoder = new TextEncoder()

@@ -112,12 +112,14 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
 const notAnAddress = (cause: unknown): HoldfastError => new HoldfastError('invalid_request', 'The address is not a URL.', {}, { cause })
 
 function errorFromParser(code: string | undefined): HoldfastError {
-  if (code === 'HPE_HEADER_OVERFLOW') return new HoldfastError('too_large', 'The request line and headers have at most 16 KiB.', { limit: 'header_bytes', max: maxHeaderSize })
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new HoldfastError('too_large', 'The request line and headers have at most 16 KiB.', { limit: 'header_bytes', max: maxHeaderSize })
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HoldfastError('invalid_request', 'The request did not come whole in time.')
   return new HoldfastError('invalid_request', 'This is not HTTP/1.1.')
 }
 
-const wantsStream = (request: IncomingMessage): boolean => request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
+const wantsStream = (request: IncomingMessage): boolean =>
+  request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
 
 const isStreamPath = (path: string): boolean => path === '/events' || path === '/feed/events' || EVENTS_PATH.test(path)
 

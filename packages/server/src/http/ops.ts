@@ -69,5 +69,6 @@ function requireAdmin(access: Access): void {
 
 /** Metrics tell of everybody's sessions in sum: any unbound reader may see them. */
 function mayRead(access: Access): void {
-  if (!hasScope(access.principal, 'read') || access.principal.sessionId !== undefined) throw new HoldfastError('forbidden', 'This needs the scope "read" on all of your sessions.', { scope: 'read' })
+  if (!hasScope(access.principal, 'read') || access.principal.sessionId !== undefined)
+    throw new HoldfastError('forbidden', 'This needs the scope "read" on all of your sessions.', { scope: 'read' })
 }

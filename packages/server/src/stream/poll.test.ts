@@ -19,22 +19,63 @@ const waiting = (count: number): Promise<unknown> =>
 
 describe('parameters', () => {
   test.each([
-    'limit=0', 'limit=1001', 'limit=-1', 'limit=1.5', 'limit=', 'limit=x', 'limit=1e2', 'limit=99999999999999999', 'wait=-1', 'wait=x', 'wait=1.5', 'mode=fast', 'mode=',
-    'before=0', 'before=-1', 'before=x', 'before=1.5', 'before=abcd.5', 'before=3&after=1', 'before=3&wait=1', 'before=3&cursor=1', 'before=3&last_seen_seq=1', 'before=3&limit=0', 'before=3&mode=fast',
-    'client_id=-', 'client_id=', 'on_missing=maybe', 'window_bytes=0', 'after=1&cursor=2', 'limit=1&limit=2',
+    'limit=0',
+    'limit=1001',
+    'limit=-1',
+    'limit=1.5',
+    'limit=',
+    'limit=x',
+    'limit=1e2',
+    'limit=99999999999999999',
+    'wait=-1',
+    'wait=x',
+    'wait=1.5',
+    'mode=fast',
+    'mode=',
+    'before=0',
+    'before=-1',
+    'before=x',
+    'before=1.5',
+    'before=abcd.5',
+    'before=3&after=1',
+    'before=3&wait=1',
+    'before=3&cursor=1',
+    'before=3&last_seen_seq=1',
+    'before=3&limit=0',
+    'before=3&mode=fast',
+    'client_id=-',
+    'client_id=',
+    'on_missing=maybe',
+    'window_bytes=0',
+    'after=1&cursor=2',
+    'limit=1&limit=2',
   ])('%s is invalid_request', async query => {
     await server.run('s', 3)
     expect(refused(await server.call('GET', `/sessions/s/events?${query}`))).toEqual([400, 'invalid_request'])
   })
 
-  test.each(['limit=1', 'limit=1000', 'wait=0', 'wait=9007199254740991&after=0', 'after=0&cursor=0', 'before=9007199254740991', 'mode=snapshot', 'mode=auto', 'unknown=1', 'limit=5&limit=5'])('%s is fine', async query => {
+  test.each([
+    'limit=1',
+    'limit=1000',
+    'wait=0',
+    'wait=9007199254740991&after=0',
+    'after=0&cursor=0',
+    'before=9007199254740991',
+    'mode=snapshot',
+    'mode=auto',
+    'unknown=1',
+    'limit=5&limit=5',
+  ])('%s is fine', async query => {
     await server.run('s', 3)
     expect((await server.call('GET', `/sessions/s/events?${query}`)).status).toBe(200)
   })
 
-  test.each(['limit=0', 'limit=1001', 'page=', 'page=x', 'page=1.', 'page=x.y', 'page=1.-', 'kind=room', 'status=gone'])('a list of sessions with %s is invalid_request', async query => {
-    expect(refused(await server.call('GET', `/sessions?${query}`))).toEqual([400, 'invalid_request'])
-  })
+  test.each(['limit=0', 'limit=1001', 'page=', 'page=x', 'page=1.', 'page=x.y', 'page=1.-', 'kind=room', 'status=gone'])(
+    'a list of sessions with %s is invalid_request',
+    async query => {
+      expect(refused(await server.call('GET', `/sessions?${query}`))).toEqual([400, 'invalid_request'])
+    },
+  )
 
   test('[SEQ-08] unknown, deleted and others’ sessions are told apart as the contract says', async () => {
     await server.run('mine', 1)
@@ -43,15 +84,25 @@ describe('parameters', () => {
     expect(refused(await server.call('GET', '/sessions/none/events'))).toEqual([404, 'not_found'])
     expect(refused(await server.call('GET', '/sessions/theirs/events'))).toEqual([404, 'not_found'])
     expect(refused(await server.call('GET', '/sessions/mine/events'))).toEqual([410, 'session_deleted'])
-    for (const id of ['none', 'theirs', 'mine', '%00', '-x', 'x'.repeat(200)]) expect((await server.call('GET', `/sessions/${id}/status`)).body).toEqual({ status: 'not_existent', state: null })
-    for (const id of ['-x', '%00', 'x'.repeat(200), 'a%2fb']) expect(refused(await server.call('GET', `/sessions/${id}/events`))).toEqual([400, 'invalid_request'])
+    for (const id of ['none', 'theirs', 'mine', '%00', '-x', 'x'.repeat(200)])
+      expect((await server.call('GET', `/sessions/${id}/status`)).body).toEqual({ status: 'not_existent', state: null })
+    for (const id of ['-x', '%00', 'x'.repeat(200), 'a%2fb'])
+      expect(refused(await server.call('GET', `/sessions/${id}/events`))).toEqual([400, 'invalid_request'])
   })
 })
 
 test('[RUN-07] pages tile the log, and say what is left', async () => {
   await server.run('s', 25)
   const first = await server.call('GET', '/sessions/s/events?limit=10')
-  expect(first.body).toMatchObject({ epoch: server.store.epoch, head_seq: 25, floor_seq: 0, next_after: 10, next_cursor: `${server.store.epoch}.10`, has_more: true, resume: 'new' })
+  expect(first.body).toMatchObject({
+    epoch: server.store.epoch,
+    head_seq: 25,
+    floor_seq: 0,
+    next_after: 10,
+    next_cursor: `${server.store.epoch}.10`,
+    has_more: true,
+    resume: 'new',
+  })
   const last = await server.call('GET', '/sessions/s/events?after=20&limit=10')
   expect([last.body.events.length, last.body.has_more, last.body.next_after, last.body.resume]).toEqual([5, false, 25, 'ok'])
   const empty = await server.call('GET', '/sessions/s/events?after=25')
@@ -60,7 +111,11 @@ test('[RUN-07] pages tile the log, and say what is left', async () => {
 
 test('[RUN-07] a page holds at most 4 MiB, and one event at least', async () => {
   await server.run('s')
-  for (let n = 0; n < 3; n++) await server.append('s', Array.from({ length: 15 }, () => message('x'.repeat(200_000))))
+  for (let n = 0; n < 3; n++)
+    await server.append(
+      's',
+      Array.from({ length: 15 }, () => message('x'.repeat(200_000))),
+    )
   const page = await server.call('GET', '/sessions/s/events?limit=1000')
   expect(page.text.length).toBeLessThan(4 * 1024 * 1024 + 1000)
   expect([page.body.has_more, page.body.events.length]).toEqual([true, 20])
@@ -83,7 +138,9 @@ test.each([1, 3, 7, 25, 1000])('[RUN-07] paging back with limit %d gives the byt
   }
   expect(back).toEqual(log)
   expect((await server.call('GET', '/sessions/s/events?before=1')).body).toMatchObject({ events: [], has_more: false })
-  expect((await server.call('GET', '/sessions/s/events?before=999&limit=2')).body.events.map(({ header }: { header: { seq: number } }) => header.seq)).toEqual([24, 25])
+  expect((await server.call('GET', '/sessions/s/events?before=999&limit=2')).body.events.map(({ header }: { header: { seq: number } }) => header.seq)).toEqual([
+    24, 25,
+  ])
 })
 
 test('[SEQ-14] paging back ends at the floor', async () => {
@@ -190,7 +247,11 @@ test('the export is the log, a line each, and breaks where it cannot be whole', 
     },
   })
   await server.run('s')
-  for (let n = 0; n < 5; n++) await server.append('s', Array.from({ length: 10 }, () => message('x'.repeat(20_000))))
+  for (let n = 0; n < 5; n++)
+    await server.append(
+      's',
+      Array.from({ length: 10 }, () => message('x'.repeat(20_000))),
+    )
   const whole = await server.call('GET', '/sessions/s/export?format=jsonl')
   expect(whole.text.trimEnd().split('\n')).toEqual(await server.log('s'))
   expect(refused(await server.call('GET', '/sessions/s/export?format=pdf'))).toEqual([400, 'invalid_request'])
@@ -213,5 +274,6 @@ test('[RUN-11] [RUN-15] the old endpoints create, resume, append and list, marke
   const list = await server.call('GET', '/events/o?after=1')
   expect([list.status, list.body.events.length, list.headers.get('deprecation')]).toEqual([200, 3, 'true'])
   expect(refused(await server.call('GET', '/events/none'))).toEqual([404, 'not_found'])
-  for (const body of [{}, { session_id: 7, event_type: 'message' }, { session_id: '-', event_type: 'session_start' }]) expect(refused(await post(body))).toEqual([400, 'invalid_request'])
+  for (const body of [{}, { session_id: 7, event_type: 'message' }, { session_id: '-', event_type: 'session_start' }])
+    expect(refused(await post(body))).toEqual([400, 'invalid_request'])
 })

@@ -128,7 +128,10 @@ function wait(host: Host, access: Access, wakes: Wakes, signal: AbortSignal, dea
     }
     const onAbort = (): void => done()
     const stopTimer = host.clock.after(Math.max(1, deadlineMs - host.clock.steadyMs()), () => done())
-    const stopRevoked = access.tokenId === null ? undefined : host.onRevoked(access.tokenId, () => done(new HoldfastError('unauthorized', 'The token was revoked or has expired.')))
+    const stopRevoked =
+      access.tokenId === null
+        ? undefined
+        : host.onRevoked(access.tokenId, () => done(new HoldfastError('unauthorized', 'The token was revoked or has expired.')))
     const connection: Connection = { transport: 'poll', tick: () => undefined, goAway: () => done() }
     host.connections.add(connection)
     signal.addEventListener('abort', onAbort)

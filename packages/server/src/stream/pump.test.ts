@@ -35,7 +35,11 @@ test('[fault 1] a wake while a pull is under way is not lost, also where that pu
   const given: (Delivery | undefined | 'later')[] = ['later', control('second'), undefined]
   const source = scripted(() => {
     const next = given.shift()
-    return next === 'later' ? new Promise(resolve => { finish = resolve }) : next
+    return next === 'later'
+      ? new Promise(resolve => {
+          finish = resolve
+        })
+      : next
   })
   const sent: string[] = []
   const pump = createPump<Source>({ send: (_, delivery) => sent.push(delivery.type === 'control' ? delivery.message.type : delivery.type) > 0 })

@@ -52,12 +52,9 @@ export function createPump<S extends Source>(outlet: Outlet<S>): Pump<S> {
       if (again.delete(source) && sources.has(source)) ready.add(source)
       schedule()
     }
-    pending.then(
-      settle,
-      thrown => {
-        settle( { type: 'end', error: thrown instanceof HoldfastError ? thrown : new HoldfastError('internal', 'The reader failed.', {}, { cause: thrown }) })
-      },
-    )
+    pending.then(settle, thrown => {
+      settle({ type: 'end', error: thrown instanceof HoldfastError ? thrown : new HoldfastError('internal', 'The reader failed.', {}, { cause: thrown }) })
+    })
   }
 
   const run = (): void => {

@@ -23,7 +23,10 @@ const handshake = (path: string, port: number): string =>
 
 /** A masked frame, as clients send it. */
 function clientFrame(opcode: number, payload: Buffer): Buffer {
-  const head = payload.length < 126 ? Buffer.from([0x80 | opcode, 0x80 | payload.length]) : Buffer.from([0x80 | opcode, 0x80 | 126, payload.length >> 8, payload.length & 255])
+  const head =
+    payload.length < 126
+      ? Buffer.from([0x80 | opcode, 0x80 | payload.length])
+      : Buffer.from([0x80 | opcode, 0x80 | 126, payload.length >> 8, payload.length & 255])
   return Buffer.concat([head, Buffer.alloc(4), payload])
 }
 
@@ -36,7 +39,11 @@ test('[fault 16] [OPS-04] readers that never read cost a cursor each: memory is 
     const socket = net.connect(server.port, '127.0.0.1')
     socket.on('error', () => undefined)
     socket.pause()
-    socket.write(n % 2 === 0 ? handshake('/ws?session_id=s', server.port) : `GET /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAccept: text/event-stream\r\n\r\n`)
+    socket.write(
+      n % 2 === 0
+        ? handshake('/ws?session_id=s', server.port)
+        : `GET /sessions/s/events HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAccept: text/event-stream\r\n\r\n`,
+    )
     stuck.push(socket)
   }
   await until('all attached', async () => (await connections('ws')) + (await connections('sse')) === 30)

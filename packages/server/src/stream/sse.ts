@@ -26,7 +26,14 @@ interface StreamSource extends Source {
 }
 
 /** Answers an event stream: of one session, of the feed, or of several sessions (`/events?attach=`). */
-export async function serveStream(host: Host, access: Access, request: IncomingMessage, response: ServerResponse, url: URL, sessionId: string | undefined): Promise<void> {
+export async function serveStream(
+  host: Host,
+  access: Access,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  sessionId: string | undefined,
+): Promise<void> {
   let release: (() => void) | undefined
   try {
     const query = url.searchParams
@@ -62,20 +69,28 @@ function targetsFromAttach(query: URLSearchParams): Target[] {
   const list = query.get('attach')
   if (list === null || list === '') throw new HoldfastError('invalid_request', 'attach=<id>@<cursor>,… is missing.', { field: 'attach' })
   const entries = list.split(',')
-  if (entries.length > MAX_TARGETS) throw new HoldfastError('invalid_request', `attach names at most ${MAX_TARGETS} sessions.`, { field: 'attach', max: MAX_TARGETS })
+  if (entries.length > MAX_TARGETS)
+    throw new HoldfastError('invalid_request', `attach names at most ${MAX_TARGETS} sessions.`, { field: 'attach', max: MAX_TARGETS })
   const targets = entries.map(entry => {
     const at = entry.lastIndexOf('@')
     const sessionId = at < 0 ? entry : entry.slice(0, at)
-    if (!isId(sessionId) && sessionId !== FEED_ID) throw new HoldfastError('invalid_request', `attach: "${entry.slice(0, 64)}" is not <id>@<cursor>.`, { field: 'attach' })
+    if (!isId(sessionId) && sessionId !== FEED_ID)
+      throw new HoldfastError('invalid_request', `attach: "${entry.slice(0, 64)}" is not <id>@<cursor>.`, { field: 'attach' })
     return { sessionId, options: attachOptionsFromQuery(query, cursorFromText(at < 0 ? undefined : entry.slice(at + 1), true)) }
   })
-  if (new Set(targets.map(target => target.sessionId)).size < targets.length) throw new HoldfastError('invalid_request', 'attach names a session twice.', { field: 'attach' })
+  if (new Set(targets.map(target => target.sessionId)).size < targets.length)
+    throw new HoldfastError('invalid_request', 'attach names a session twice.', { field: 'attach' })
   return targets
 }
 
 const MAX_TARGETS = 100
 
-const HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no', 'x-content-type-options': 'nosniff' }
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+}
 
 const controlRecord = (message: Control, id?: string): string => `event: control\n${id === undefined ? '' : `id: ${id}\n`}data: ${encodeControl(message)}\n\n`
 
@@ -132,7 +147,8 @@ class EventStream implements Connection {
     response.on('drain', () => this.#pump.drained())
     this.#host.connections.add(this)
     const { tokenId } = this.#access
-    if (tokenId !== null) this.#releases.push(this.#host.onRevoked(tokenId, () => this.#finish(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
+    if (tokenId !== null)
+      this.#releases.push(this.#host.onRevoked(tokenId, () => this.#finish(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
     this.#write(`retry: ${RETRY_MS}\n\n`)
     for (const error of errors) this.#write(controlRecord(error))
     this.#sources = attached.length
@@ -156,7 +172,8 @@ class EventStream implements Connection {
     if (this.#closed) return false
     const prefix = this.#several ? `${source.sessionId}@${this.#host.engine.epoch}.` : `${this.#host.engine.epoch}.`
     if (delivery.type === 'events') return this.#write(sseFrames(delivery.chunk, prefix))
-    if (delivery.type === 'control') return this.#write(controlRecord(delivery.message, delivery.seq === undefined ? undefined : this.#idOf(source, delivery.seq)))
+    if (delivery.type === 'control')
+      return this.#write(controlRecord(delivery.message, delivery.seq === undefined ? undefined : this.#idOf(source, delivery.seq)))
     if (delivery.error.code === 'draining' && this.#host.isDraining) return true
     this.#sources--
     if (this.#sources === 0 || !this.#several) this.#finish(delivery.error, source.sessionId)

@@ -100,8 +100,13 @@ describe.each(TRANSPORTS)('%s', transport => {
     await live.caughtUp
     const odd = ['plain', '"quotes" \\ and \u0000\u001f\u2028', '😀 \ud83d\ude00 é', ' ', 'x'.repeat(70_000)]
     for (const text of odd) await server.append('s', message(text))
-    await server.append('s', '', { raw: '{"event_type":"n","n":[9223372036854775807,-9223372036854775808,18446744073709551615,1e400,0.1000000000000000055],"u":"\\ud800 \\u00e9"}' })
-    await server.append('s', Array.from({ length: 300 }, (_, n) => message(`b${n}`)))
+    await server.append('s', '', {
+      raw: '{"event_type":"n","n":[9223372036854775807,-9223372036854775808,18446744073709551615,1e400,0.1000000000000000055],"u":"\\ud800 \\u00e9"}',
+    })
+    await server.append(
+      's',
+      Array.from({ length: 300 }, (_, n) => message(`b${n}`)),
+    )
     await until('all live', () => live.texts().length === 306)
     const replay = await read(transport, 's', 0)
     await until('all replayed', () => replay.texts().length === 306)
@@ -164,7 +169,9 @@ test.each([-1, 1.5, 2 ** 53, null, [1], { seq: 1 }, true])('[fault 9] last_seen_
   await start()
   await server.run('s', 2)
   const answer = await server.socket('/ws').ask('protocol.resume', { session_id: 's' }, { last_seen_seq: cursor })
-  expect(cursor === null ? [answer.type, answer.payload.resume] : [answer.type, answer.payload.code]).toEqual(cursor === null ? ['protocol.hello', 'new'] : ['protocol.error', 'invalid_cursor'])
+  expect(cursor === null ? [answer.type, answer.payload.resume] : [answer.type, answer.payload.code]).toEqual(
+    cursor === null ? ['protocol.hello', 'new'] : ['protocol.error', 'invalid_cursor'],
+  )
 })
 
 test('[fault 9] an empty Last-Event-ID counts as none', async () => {
@@ -263,7 +270,12 @@ test('[SEQ-18] [fault 5] [fault 6] one id sent over WebSocket and HTTP, at once 
   const first = await client.ask(input.type, { id: 'in-3', session_id: 's' }, input.payload)
   const again = await server.call('POST', '/sessions/s/inputs', { ...input, id: 'in-3', client_id: 'c1' })
   expect([first.payload.seq, first.payload.duplicate, again.body.seq, again.body.duplicate, again.status]).toEqual([2, false, 2, true, 202])
-  const other = await server.call('POST', '/sessions/s/inputs', { type: 'session.append', id: 'in-3', client_id: 'c1', payload: { events: [message('another')] } })
+  const other = await server.call('POST', '/sessions/s/inputs', {
+    type: 'session.append',
+    id: 'in-3',
+    client_id: 'c1',
+    payload: { events: [message('another')] },
+  })
   expect([other.status, other.body.error.code]).toEqual([409, 'conflict'])
 })
 
@@ -271,7 +283,9 @@ test('[fault 34] two clients that choose one id for different messages both have
   await start()
   await server.run('s')
   const [a, b] = [server.socket('/ws?client_id=a'), server.socket('/ws?client_id=b')]
-  const answers = await Promise.all([a, b].map((client, n) => client.ask('session.append', { id: 'one', session_id: 's' }, { events: [{ id: 'i', ...message(`from ${n}`) }] })))
+  const answers = await Promise.all(
+    [a, b].map((client, n) => client.ask('session.append', { id: 'one', session_id: 's' }, { events: [{ id: 'i', ...message(`from ${n}`) }] })),
+  )
   expect(answers.map(({ type }) => type)).toEqual(['protocol.ack', 'protocol.ack'])
   expect(await server.log('s')).toHaveLength(2)
 })

@@ -60,7 +60,13 @@ export function openSocket(seen: Seen, url: string, options: SocketOptions = {})
     })
   }
   const next = (what: string, fits: (message: Message) => boolean): Promise<Message> =>
-    until(`${what}; there was ${messages.map(message => message.type).slice(-20).join(', ')}`, () => messages.find(fits))
+    until(
+      `${what}; there was ${messages
+        .map(message => message.type)
+        .slice(-20)
+        .join(', ')}`,
+      () => messages.find(fits),
+    )
   return {
     socket,
     messages,

@@ -64,7 +64,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const env = Object.fromEntries(Object.entries(options.env ?? {}).map(([name, value]) => [`HOLDFAST_${name}`, value]))
   const config = loadConfig({ flags: { port: 0, data_dir: dataDir, ...options.flags }, env, readFile: () => undefined, home: dataDir, cwd: dataDir })
   const errors: string[] = []
-  const logger: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: (text, fields) => void errors.push(`${text} ${JSON.stringify(fields ?? {})}`) }
+  const logger: Logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: (text, fields) => void errors.push(`${text} ${JSON.stringify(fields ?? {})}`),
+  }
   const store = createMemoryStore({ sha256: bytes => createHash('sha256').update(bytes).digest('hex'), ...options.store })
   const running = await startServer({ config, store, logger, onFatal: () => undefined })
   const adminToken = config.serve.token ?? readFileSync(running.tokenFile as string, 'utf8').trim()
@@ -73,13 +78,22 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const streams: StreamClient[] = []
   const { url } = running
 
-  const call = async (method: string, path: string, body?: unknown, { token, headers = {}, raw, type = 'application/json' }: CallOptions = {}): Promise<Answer> => {
+  const call = async (
+    method: string,
+    path: string,
+    body?: unknown,
+    { token, headers = {}, raw, type = 'application/json' }: CallOptions = {},
+  ): Promise<Answer> => {
     const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))
     // A text gets a type of its own from fetch, bytes get none.
     const content = typeof text === 'string' ? Buffer.from(text) : text
     const response = await fetch(url + path, {
       method,
-      headers: { ...(content === undefined || type === null ? {} : { 'content-type': type }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
+      headers: {
+        ...(content === undefined || type === null ? {} : { 'content-type': type }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...headers,
+      },
       ...(content === undefined ? {} : { body: content, duplex: 'half' }),
     } as RequestInit)
     const answer = await response.text()
@@ -108,7 +122,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     async run(id, events = 0, given) {
       const made = await call('POST', '/sessions', { session_id: id, session_name: id }, given)
       if (made.status !== 201) throw new Error(`create: ${made.text}`)
-      for (let n = 0; n < events; n += 500) await append(id, Array.from({ length: Math.min(500, events - n) }, (_, index) => message(`${n + index + 1} é😀`)), given)
+      for (let n = 0; n < events; n += 500)
+        await append(
+          id,
+          Array.from({ length: Math.min(500, events - n) }, (_, index) => message(`${n + index + 1} é😀`)),
+          given,
+        )
       return id
     },
     async log(id, given) {

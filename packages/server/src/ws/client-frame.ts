@@ -28,11 +28,14 @@ export function idOf(value: unknown): string | undefined {
 
 /** Reads one frame. Throws `invalid_request`. */
 export function frameFromJson(value: unknown): ClientFrame {
-  if (deeperThan(value, MAX_DEPTH + ENVELOPE_DEPTH)) throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
+  if (deeperThan(value, MAX_DEPTH + ENVELOPE_DEPTH))
+    throw new HoldfastError('invalid_request', `JSON may be nested ${MAX_DEPTH} deep.`, { limit: 'depth', max: MAX_DEPTH })
   const parsed = clientFrameSchema.safeParse(value)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
-    throw new HoldfastError('invalid_request', `${issue?.path.join('.') || 'frame'}: ${issue?.message ?? 'not understood'}`, { field: issue?.path.join('.') ?? '' })
+    throw new HoldfastError('invalid_request', `${issue?.path.join('.') || 'frame'}: ${issue?.message ?? 'not understood'}`, {
+      field: issue?.path.join('.') ?? '',
+    })
   }
   const { type, header, payload } = parsed.data
   return { type, id: header?.id, sessionId: header?.session_id, clientId: header?.client_id, traceId: header?.trace_id, payload }

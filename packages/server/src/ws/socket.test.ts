@@ -125,7 +125,20 @@ test('an unparsable or unknown frame is a protocol.error; the socket and its att
   await server.run('s', 1)
   const client = server.socket('/ws?session_id=s')
   await client.next('caught_up', ({ type }) => type === 'protocol.caught_up')
-  const frames = ['', 'null', '[]', '"x"', '{', '{"type":""}', '{"type":"protocol.nope"}', '{"type":"protocol.hello"}', '{"type":"protocol.resume"}', '{"type":"__proto__"}', '{"type":"constructor"}', `{"type":"${'x'.repeat(500)}"}`]
+  const frames = [
+    '',
+    'null',
+    '[]',
+    '"x"',
+    '{',
+    '{"type":""}',
+    '{"type":"protocol.nope"}',
+    '{"type":"protocol.hello"}',
+    '{"type":"protocol.resume"}',
+    '{"type":"__proto__"}',
+    '{"type":"constructor"}',
+    `{"type":"${'x'.repeat(500)}"}`,
+  ]
   for (const frame of frames) client.socket.send(frame)
   client.socket.send(Buffer.from([1, 2, 3]))
   client.socket.send('['.repeat(10_000))
@@ -186,7 +199,10 @@ describe('credit', () => {
 
   test('the window is respected exactly, and credit lets the rest follow', async () => {
     await server.run('s')
-    await server.append('s', Array.from({ length: 40 }, () => message('of one size')))
+    await server.append(
+      's',
+      Array.from({ length: 40 }, () => message('of one size')),
+    )
     const log = (await server.log('s')).slice(9)
     // Room for ten events to the byte, and not one more.
     const windowBytes = sizeOf(log.slice(0, 10))
@@ -319,7 +335,11 @@ test('[fault 27] a revoked token closes its sockets with 4401, ends its streams,
   const minted = await server.call('POST', '/tokens', { subject: 'u', scopes: ['read', 'write', 'produce'] }, { token: TOKEN })
   const { token, id } = minted.body as { token: string; id: string }
   await server.run('s', 1, { token })
-  const sockets = [server.socket('/ws?session_id=s', { token }), server.socket('/ws?session_id=s', { token, protocol: 'holdfast.v1+binary' }), server.socket('/compat/sessions/ws', { token, isPlain: true })]
+  const sockets = [
+    server.socket('/ws?session_id=s', { token }),
+    server.socket('/ws?session_id=s', { token, protocol: 'holdfast.v1+binary' }),
+    server.socket('/compat/sessions/ws', { token, isPlain: true }),
+  ]
   const byMessage = server.socket('/ws?session_id=s')
   byMessage.send('protocol.auth', {}, { token })
   await Promise.all([...sockets.slice(0, 2), byMessage].map(client => client.next('caught_up', ({ type }) => type === 'protocol.caught_up')))
@@ -327,7 +347,9 @@ test('[fault 27] a revoked token closes its sockets with 4401, ends its streams,
   await stream.next('caught_up', ({ message: { type } }) => type === 'protocol.caught_up')
   const ticket = await server.call('POST', '/tickets', { session_id: 's', scope: 'read' }, { token })
   const poll = server.call('GET', '/sessions/s/events?after=1&wait=20000', undefined, { token })
-  await until('the wait', async () => (await server.call('GET', '/metrics', undefined, { token: TOKEN })).text.includes('holdfast_connections{transport="poll"} 1'))
+  await until('the wait', async () =>
+    (await server.call('GET', '/metrics', undefined, { token: TOKEN })).text.includes('holdfast_connections{transport="poll"} 1'),
+  )
   const start = performance.now()
   expect((await server.call('DELETE', `/tokens/${id}`, undefined, { token: TOKEN })).status).toBe(200)
   for (const client of [...sockets, byMessage]) expect((await client.closed).code).toBe(4401)
@@ -342,7 +364,12 @@ test('[fault 27] a revoked token closes its sockets with 4401, ends its streams,
 
 test('[fault 27] an expired token ends like a revoked one', async () => {
   await restart({ flags: { token: TOKEN } })
-  const minted = await server.call('POST', '/tokens', { subject: 'u', scopes: ['read', 'produce'], expires_at: new Date(Date.now() + 1500).toISOString() }, { token: TOKEN })
+  const minted = await server.call(
+    'POST',
+    '/tokens',
+    { subject: 'u', scopes: ['read', 'produce'], expires_at: new Date(Date.now() + 1500).toISOString() },
+    { token: TOKEN },
+  )
   const { token } = minted.body as { token: string }
   await server.run('s', 1, { token })
   const client = server.socket('/ws?session_id=s', { token })

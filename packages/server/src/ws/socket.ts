@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net'
-import type { Attachment, AttachOptions, Delivery } from '@holdfast/core'
-import { CLIENT_CONTROL, type Control, type Cursor, encodeControl, errorFrom, HoldfastError, isId, isInputType, type Mode, parseCursor } from '@holdfast/protocol'
+import type { AttachOptions, Delivery } from '@holdfast/core'
+import { type Control, encodeControl, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
 import type { WebSocket } from 'ws'
 import type { Access, Connection, Host } from '../host.ts'
 import { binaryFrames, jsonFrames, textFrame } from '../stream/frames.ts'
-import { createPump, type Pump, type Source } from '../stream/pump.ts'
+import { createPump, type Pump } from '../stream/pump.ts'
 import { createStallWatch, type StallWatch } from '../stream/stall.ts'
 import { type ClientFrame, frameFromJson, idOf, jsonFromText } from './client-frame.ts'
 import { closeWith } from './close.ts'
+import { checkBodySession, parsePayload, resumeOptions, sessionOf } from './payloads.ts'
+import { type Asker, markGreeted, type SocketSource, type Watching } from './source.ts'
 
 export interface SocketOptions {
   readonly host: Host
@@ -21,30 +23,6 @@ export interface SocketOptions {
   readonly clientId: string | undefined
   /** What the URL asks to attach at once. */
   readonly target: { readonly sessionId: string; readonly options: AttachOptions } | undefined
-}
-
-interface SocketSource extends Source {
-  readonly attachment: Attachment
-  readonly fromUrl: boolean
-  /** Of the message that asked for it; hello answers that one. */
-  readonly replyTo: string | undefined
-  readonly watch: Watching | undefined
-  greeted: boolean
-}
-
-/** One `protocol.watch`: answered once the sessions of its list have said hello. */
-interface Watching {
-  /** Attached, hello not yet sent. */
-  readonly waiting: Set<SocketSource>
-  answer: (() => void) | undefined
-  stop: () => void
-}
-
-/** Who asked for an attachment. */
-interface Asker {
-  readonly fromUrl?: boolean
-  readonly replyTo?: string | undefined
-  readonly watch?: Watching
 }
 
 /** Tokenless loopback: how long a URL's session that `local` can't see waits for a `protocol.auth` that may raise it. */
@@ -116,7 +94,8 @@ export class SocketSession implements Connection {
     // A socket that is not read because its peer takes nothing is stalled, not silent.
     if (this.#socket.isPaused) this.#heard()
     if (nowMs - this.#heardMs >= silenceMs) return this.#socket.terminate()
-    if (this.#stall.isStalled(nowMs, isFull)) return this.#refuse(new HoldfastError('slow_consumer', 'Nothing was taken for too long; attach again from your cursor.'))
+    if (this.#stall.isStalled(nowMs, isFull))
+      return this.#refuse(new HoldfastError('slow_consumer', 'Nothing was taken for too long; attach again from your cursor.'))
     if (nowMs - this.#pingedMs >= heartbeatMs) {
       this.#pingedMs = nowMs
       this.#socket.ping()
@@ -142,7 +121,8 @@ export class SocketSession implements Connection {
     for (const release of this.#releases.splice(0)) release()
     this.#releases.push(this.#host.countConnection(access.principal))
     this.#access = access
-    if (access.tokenId !== null) this.#releases.push(this.#host.onRevoked(access.tokenId, () => this.#refuse(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
+    if (access.tokenId !== null)
+      this.#releases.push(this.#host.onRevoked(access.tokenId, () => this.#refuse(new HoldfastError('unauthorized', 'The token was revoked or has expired.'))))
   }
 
   #onMessage(data: Buffer, isBinaryFrame: boolean): void {
@@ -243,20 +223,14 @@ export class SocketSession implements Connection {
   #remove(source: SocketSource): void {
     this.#sources.delete(source.attachment.sessionId)
     this.#pump.remove(source)
-    this.#greeted(source)
-  }
-
-  /** Its hello is out, or will never be. */
-  #greeted(source: SocketSource): void {
-    source.greeted = true
-    const { watch } = source
-    if (watch?.waiting.delete(source) && watch.waiting.size === 0) watch.answer?.()
+    markGreeted(source)
   }
 
   async #input(access: Access, frame: ClientFrame): Promise<void> {
     this.#host.countRequest(access.principal)
     const sessionId = frame.sessionId ?? this.#options.target?.sessionId
-    if (sessionId === undefined) throw new HoldfastError('invalid_request', 'header.session_id is missing: to which session does this go?', { field: 'header.session_id' })
+    if (sessionId === undefined)
+      throw new HoldfastError('invalid_request', 'header.session_id is missing: to which session does this go?', { field: 'header.session_id' })
     checkBodySession(frame.payload, sessionId)
     const clientId = this.#clientId(frame)
     const result = await this.#host.engine.input(access.principal, sessionId, {
@@ -284,7 +258,7 @@ export class SocketSession implements Connection {
       case 'protocol.resume': {
         const sessionId = sessionOf(frame)
         checkBodySession(frame.payload, sessionId)
-        return this.#attach(access, sessionId, this.#resumeOptions(frame), { replyTo: frame.id })
+        return this.#attach(access, sessionId, resumeOptions(frame, this.#clientId(frame)), { replyTo: frame.id })
       }
       case 'protocol.detach': {
         const source = this.#sourceOf(frame)
@@ -299,24 +273,6 @@ export class SocketSession implements Connection {
         return this.#watch(access, frame)
       default:
         throw new HoldfastError('invalid_request', `There is no message "${frame.type.slice(0, 128)}".`, { field: 'type' })
-    }
-  }
-
-  #resumeOptions(frame: ClientFrame): AttachOptions {
-    const raw = (frame.payload ?? {}) as { last_seen_seq?: unknown }
-    const cursor = raw.last_seen_seq === undefined || raw.last_seen_seq === null ? undefined : parseCursor(raw.last_seen_seq)
-    if (raw.last_seen_seq !== undefined && raw.last_seen_seq !== null && !cursor) throw new HoldfastError('invalid_cursor', 'last_seen_seq is <seq> or "<epoch>.<seq>".', { field: 'last_seen_seq' })
-    const payload = parsePayload('protocol.resume', { ...raw, last_seen_seq: cursor?.seq })
-    if (payload.epoch !== undefined && cursor?.epoch !== undefined && payload.epoch !== cursor.epoch)
-      throw new HoldfastError('id_mismatch', 'epoch is another than the one in last_seen_seq.', { field: 'epoch' })
-    const epoch = cursor?.epoch ?? payload.epoch
-    const clientId = this.#clientId(frame)
-    return {
-      ...(cursor ? { cursor: epoch === undefined ? cursor : ({ seq: cursor.seq, epoch } satisfies Cursor) } : {}),
-      ...(payload.mode === undefined ? {} : { mode: payload.mode satisfies Mode }),
-      ...(payload.window_bytes === undefined ? {} : { windowBytes: payload.window_bytes }),
-      ...(payload.on_missing === undefined ? {} : { onMissing: payload.on_missing }),
-      ...(clientId === undefined ? {} : { clientId }),
     }
   }
 
@@ -358,10 +314,11 @@ export class SocketSession implements Connection {
 
   #send(source: SocketSource, delivery: Delivery): boolean {
     if (this.#closed) return false
-    if (delivery.type === 'events') return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
+    if (delivery.type === 'events')
+      return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
     if (delivery.type === 'control') return this.#sendControl(source, delivery.message)
     this.#sources.delete(source.attachment.sessionId)
-    this.#greeted(source)
+    markGreeted(source)
     // A drain says goodbye by itself.
     if (delivery.error.code === 'draining' && this.#host.isDraining) return true
     this.#writeControl({ type: 'protocol.error', header: { session_id: source.attachment.sessionId }, payload: delivery.error.body() })
@@ -373,7 +330,7 @@ export class SocketSession implements Connection {
   #sendControl(source: SocketSource, message: Control): boolean {
     if (source.greeted) return this.#writeControl(message)
     const isOpen = this.#writeControl(source.replyTo === undefined ? message : { ...message, header: { ...message.header, reply_to: source.replyTo } })
-    this.#greeted(source)
+    markGreeted(source)
     return isOpen
   }
 
@@ -385,7 +342,11 @@ export class SocketSession implements Connection {
   }
 
   #control(type: string, payload: unknown, replyTo?: string, sessionId?: string): void {
-    this.#writeControl({ type, header: { ...(sessionId === undefined ? {} : { session_id: sessionId }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) }, payload })
+    this.#writeControl({
+      type,
+      header: { ...(sessionId === undefined ? {} : { session_id: sessionId }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) },
+      payload,
+    })
   }
 
   #writeControl(message: Control): boolean {
@@ -425,21 +386,3 @@ export class SocketSession implements Connection {
 }
 
 const authNeeded = (): HoldfastError => new HoldfastError('unauthorized', 'The first message must be protocol.auth, with a token.')
-
-const sessionOf = (frame: ClientFrame): string => {
-  if (frame.sessionId === undefined) throw new HoldfastError('invalid_request', 'header.session_id is missing.', { field: 'header.session_id' })
-  return frame.sessionId
-}
-
-function parsePayload<T extends keyof typeof CLIENT_CONTROL>(type: T, payload: unknown): ReturnType<(typeof CLIENT_CONTROL)[T]['parse']> {
-  const parsed = CLIENT_CONTROL[type].safeParse(payload ?? {})
-  if (parsed.success) return parsed.data as ReturnType<(typeof CLIENT_CONTROL)[T]['parse']>
-  const issue = parsed.error.issues[0]
-  throw new HoldfastError('invalid_request', `${type}: ${issue?.path.join('.')} ${issue?.message}`, { field: `payload.${issue?.path.join('.')}` })
-}
-
-/** An id in the payload that is another than the one in the header is never silently picked over it (SEQ-10). */
-function checkBodySession(payload: unknown, sessionId: string): void {
-  const inBody = (payload as { session_id?: unknown } | null | undefined)?.session_id
-  if (inBody !== undefined && inBody !== sessionId) throw new HoldfastError('id_mismatch', 'payload.session_id is another than header.session_id.', { session_id: sessionId })
-}

@@ -51,7 +51,8 @@ const textOf = (blocks: readonly Block[]): string =>
     .filter(text => text !== '')
     .join('\n')
 
-const callsOf = (answer: ModelAnswer, ids: AnswerIds) => (answer.tools ?? []).map((tool, index) => ({ type: 'tool_use', id: tool.id ?? ids.tool(index), name: tool.name, input: tool.input }))
+const callsOf = (answer: ModelAnswer, ids: AnswerIds) =>
+  (answer.tools ?? []).map((tool, index) => ({ type: 'tool_use', id: tool.id ?? ids.tool(index), name: tool.name, input: tool.input }))
 
 const stopReason = (answer: ModelAnswer): string => (answer.tools && answer.tools.length > 0 ? 'tool_use' : 'end_turn')
 
@@ -65,14 +66,32 @@ const usageOf = (request: ModelRequest, answer: ModelAnswer) => ({
 function document(answer: ModelAnswer, request: ModelRequest, ids: AnswerIds): unknown {
   const text = answer.text === undefined ? [] : [{ type: 'text', text: answer.text }]
   const content = [...text, ...callsOf(answer, ids)]
-  return { id: ids.message, type: 'message', role: 'assistant', model: request.model, content, stop_reason: stopReason(answer), stop_sequence: null, usage: usageOf(request, answer) }
+  return {
+    id: ids.message,
+    type: 'message',
+    role: 'assistant',
+    model: request.model,
+    content,
+    stop_reason: stopReason(answer),
+    stop_sequence: null,
+    usage: usageOf(request, answer),
+  }
 }
 
 async function* stream(answer: ModelAnswer, request: ModelRequest, ids: AnswerIds): AsyncGenerator<string> {
   const say = (type: string, fields: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
   const usage = usageOf(request, answer)
   yield say('message_start', {
-    message: { id: ids.message, type: 'message', role: 'assistant', model: request.model, content: [], stop_reason: null, stop_sequence: null, usage: { ...usage, output_tokens: 1 } },
+    message: {
+      id: ids.message,
+      type: 'message',
+      role: 'assistant',
+      model: request.model,
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: { ...usage, output_tokens: 1 },
+    },
   })
   let index = 0
   if (answer.text !== undefined) {

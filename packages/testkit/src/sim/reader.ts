@@ -1,5 +1,16 @@
 import type { Attachment, Delivery } from '@holdfast/core'
-import { canonicalJson, type Cursor, type Event, type Gap, type Hello, HoldfastError, MODES, type Mode, textsFromChunk } from '@holdfast/protocol'
+import {
+  bytesFromText,
+  canonicalJson,
+  type Cursor,
+  type Event,
+  type Gap,
+  type Hello,
+  HoldfastError,
+  MODES,
+  type Mode,
+  textsFromChunk,
+} from '@holdfast/protocol'
 import { hashText, type History, type Reader } from '../oracle/index.ts'
 import { type CounterState, counterFold } from './counter-kind.ts'
 import { createLink, type Link } from './link.ts'
@@ -60,6 +71,9 @@ export function createSimReader(options: ReaderOptions): SimReader {
   let record: Reader = history.reader(name, session)
   let lives = 0
   let credited = 0
+  /** What came and was not yet credited where the server is: never more than the window, unless it is one event. */
+  let unacknowledged: { seq: number; bytes: number }[] = []
+  let windowBytes: number | undefined
   /** Hello came, so the cursor is one of this attachment. */
   let greeted = false
 
@@ -83,11 +97,18 @@ export function createSimReader(options: ReaderOptions): SimReader {
       const { seq, session_id } = event.header
       if (session_id !== session) report(`${name}: an event of ${session_id}`)
       record.apply(seq, hashText(text), inputOf(event))
+      if (windowBytes !== undefined) takeOfWindow(seq, bytesFromText(text).byteLength, windowBytes)
       if (state) state = counterFold.reduce(state, event)
       cursor = { epoch: SIM_EPOCH, seq }
     }
     if (state && cursor) record.state(cursor.seq, stateHash(state))
     if (random.chance(0.7)) sendCredit()
+  }
+
+  const takeOfWindow = (seq: number, bytes: number, limit: number): void => {
+    unacknowledged.push({ seq, bytes })
+    const sum = unacknowledged.reduce((total, event) => total + event.bytes, 0)
+    if (unacknowledged.length > 1 && sum > limit) report(`${name}: ${sum} bytes are unacknowledged, its window is ${limit}`)
   }
 
   const control = (type: string, payload: unknown): void => {
@@ -105,6 +126,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
       }
     } else if (type === 'protocol.gap') {
       const gap = payload as Gap
+      unacknowledged = []
       record.gap(gap.from_seq, gap.to_seq)
       state = undefined
       cursor = { epoch: SIM_EPOCH, seq: gap.to_seq }
@@ -134,6 +156,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
       if (link !== current) return
       try {
         current.attachment.credit(seq)
+        unacknowledged = unacknowledged.filter(event => event.seq > seq)
       } catch (error) {
         report(`${name}: credit for ${seq} refused: ${String(error)}`)
       }
@@ -143,6 +166,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
   const opened = (attachment: Attachment): void => {
     parts = []
     credited = 0
+    unacknowledged = []
     greeted = false
     record.attach(cursor?.seq ?? 0)
     link = createLink({
@@ -174,16 +198,18 @@ export function createSimReader(options: ReaderOptions): SimReader {
       if (link || attaching || over) return
       attaching = true
       const shown = cursor && random.chance(0.3) ? { seq: cursor.seq } : cursor
-      const windowBytes = random.chance(0.3) ? 1 + random.int(900) : undefined
+      const asked = random.chance(0.3) ? 1 + random.int(900) : undefined
       const life = world.engine
-      const options = { mode, clientId: name, ...(shown ? { cursor: shown } : {}), ...(windowBytes === undefined ? {} : { windowBytes }) }
+      const options = { mode, clientId: name, ...(shown ? { cursor: shown } : {}), ...(asked === undefined ? {} : { windowBytes: asked }) }
       world.call<Attachment>(
         `${name} attach ${mode} ${shown?.epoch ?? ''}.${shown?.seq ?? ''}`,
         engine => engine.attach(principal, session, options),
         outcome => {
           attaching = false
           if (outcome.type === 'answer') {
-            if (world.engine === life) opened(outcome.value)
+            if (world.engine !== life) return
+            windowBytes = asked
+            opened(outcome.value)
           } else if (outcome.type === 'error') fail(outcome.error instanceof HoldfastError ? outcome.error.code : String(outcome.error), 'attach refused')
         },
       )

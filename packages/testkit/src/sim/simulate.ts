@@ -33,7 +33,20 @@ export interface SimViolation {
 /** What a run met, so that a test can tell that nothing has gone quiet. */
 export type SimStats = Readonly<
   Record<
-    'steps' | 'acked' | 'duplicates' | 'kills' | 'drains' | 'full' | 'lostCommits' | 'sessions' | 'readers' | 'attaches' | 'gaps' | 'snapshots' | 'resets' | 'events',
+    | 'steps'
+    | 'acked'
+    | 'duplicates'
+    | 'kills'
+    | 'drains'
+    | 'full'
+    | 'lostCommits'
+    | 'sessions'
+    | 'readers'
+    | 'attaches'
+    | 'gaps'
+    | 'snapshots'
+    | 'resets'
+    | 'events',
     number
   >
 >
@@ -49,6 +62,8 @@ export interface SimResult {
 const DEFAULT_STEPS = 250
 /** Far more than anything takes to come to rest. */
 const MAX_HEAL_STEPS = 20_000
+/** What the judge asks for is answered in one turn, unless it never is. */
+const JUDGE_TURNS = 20
 const MINUTE_MS = 60_000
 
 /** One run of the engine among clients, faults and time, all of it decided by the seed. */
@@ -180,10 +195,21 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     if (!reader.isOver && !reader.isAttached) report('hung', reader.session, 'a reader can not attach')
     reader.settled()
   }
-  const events = await judgeEnd({ world, sessions, history, report }).catch(error => {
-    surprise(`the end can not be judged: ${error instanceof Error ? error.message : String(error)}`)
-    return 0
-  })
+  let events: number | undefined
+  judgeEnd({ world, sessions, history, report }).then(
+    count => {
+      events = count
+    },
+    error => {
+      events = 0
+      surprise(`the end can not be judged: ${error instanceof Error ? error.message : String(error)}`)
+    },
+  )
+  for (let idle = 0; events === undefined && idle < JUDGE_TURNS; idle++) {
+    if (await scheduler.step()) idle = 0
+    else await settle()
+  }
+  if (events === undefined) report('hung', '', 'a call of the judge got no answer')
   for (const violation of check(history)) report(violation.rule, violation.session, violation.detail)
 
   const sum = (pick: (producer: (typeof producers)[number]) => number): number => producers.reduce((total, producer) => total + pick(producer), 0)
@@ -199,7 +225,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
       sessions: sessions.all.length,
       readers: readers.length,
       ...readingOf(history),
-      events,
+      events: events ?? 0,
     },
   }
 }
