@@ -12,5 +12,9 @@ export interface CodeBlock {
 /** The fenced blocks of a guide, in order. */
 export function blocksOf(guide: string): CodeBlock[] {
   const text = readFileSync(join(ROOT, 'docs', 'guides', guide), 'utf8')
-  return [...text.matchAll(/(?:\]\(\.\.\/\.\.\/([^)]+)\):\n\n)?^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, file, language = '', code = '']) => ({ language, text: code, ...(file === undefined ? {} : { file }) }))
+  return [...text.matchAll(/(?:\]\(\.\.\/\.\.\/([^)]+)\):\n\n)?^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, file, language = '', code = '']) => ({
+    language,
+    text: code,
+    ...(file === undefined ? {} : { file }),
+  }))
 }

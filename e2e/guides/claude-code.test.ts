@@ -62,7 +62,10 @@ describe('the guide for Claude Code', () => {
     const asked = await type('holdfast status')
     expect(asked).toMatch(/State +ended/)
     expect(asked.split('\n')).toContain('saw-3 And once more')
-    const log = readFileSync(join(here.project, 'run.jsonl'), 'utf8').trim().split('\n').map(line => JSON.parse(line) as { header: { seq: number } })
+    const log = readFileSync(join(here.project, 'run.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as { header: { seq: number } })
     expect(log.map(event => event.header.seq)).toEqual(Array.from({ length: log.length }, (_, index) => index + 1))
 
     const token = (await type('holdfast token create')).trim()

@@ -28,7 +28,11 @@ const contentsOf = async (id: string): Promise<unknown[]> => (await eventsOf(id)
 const lines = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => `Schritt ${from + index}: “ok” \\ 🎉`)
 
 /** A reporter as a user starts it, in a folder of its own. */
-function startReporter(command: string, args: readonly string[], cwd: string): { child: ChildProcessWithoutNullStreams; end: Promise<{ code: number | null; out: string; err: string }> } {
+function startReporter(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): { child: ChildProcessWithoutNullStreams; end: Promise<{ code: number | null; out: string; err: string }> } {
   const child = spawn(command, args, { cwd, env: { ...process.env, HOLDFAST_URL: server?.url ?? '' } })
   children.push(child)
   let out = ''
@@ -56,7 +60,13 @@ describe('the guide for reporters', () => {
     server = await startServer()
     const env = { ...process.env, HOLDFAST_URL: server.url }
     const first = await run('sh', [join(EXAMPLES, 'curl.sh')], { env })
-    expect(first.stdout.trim().split('\n').slice(-2).map(line => JSON.parse(line) as unknown)).toEqual([{ status: 'finished', state: 'ended' }, { result: 'Two entries: README.md and src.' }])
+    expect(
+      first.stdout
+        .trim()
+        .split('\n')
+        .slice(-2)
+        .map(line => JSON.parse(line) as unknown),
+    ).toEqual([{ status: 'finished', state: 'ended' }, { result: 'Two entries: README.md and src.' }])
     await run('sh', [join(EXAMPLES, 'curl.sh')], { env })
     expect((await eventsOf('curl-demo')).map(event => event.type)).toEqual(['run.message', 'run.pre_tool', 'run.post_tool', 'run.message', 'run.session_stop'])
     await expect(run('sh', [join(EXAMPLES, 'curl.sh'), 'not an id'], { env })).rejects.toMatchObject({ stdout: expect.stringContaining('invalid_request') })

@@ -16,6 +16,8 @@ process.on('exit', () => {
   for (const child of live) child.kill('SIGKILL')
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
+// The runner ends its workers by a signal, after which `exit` would not come.
+process.once('SIGTERM', () => process.exit(143))
 
 /** A folder that goes with the test process. */
 export function tempDir(): string {
@@ -88,9 +90,11 @@ export async function startServer(options: StartOptions = {}): Promise<ServerPro
       const end = out.indexOf('\n')
       if (end >= 0) resolve(JSON.parse(out.slice(0, end)) as { url: string; pid: number; token_file: string | null })
     })
-    exited.then(code => reject(Object.assign(new Error(`the server exited with ${code}: ${err.slice(-2000)}`), { code })))
+    void exited.then(code => reject(Object.assign(new Error(`the server exited with ${code}: ${err.slice(-2000)}`), { code })))
   })
   const signal = (name: NodeJS.Signals): void => {
+    // Its number may be another process's by now.
+    if (!live.has(child)) return
     try {
       process.kill(info.pid, name)
     } catch {}

@@ -54,9 +54,11 @@ export function startProducer(options: ProducerOptions): Producer {
   })()
 
   function fitting<T>(items: readonly T[]): readonly T[] {
-    const left = options.maxBatchBytes ?? MAX_MESSAGE_BYTES
-    let bytes = 0
-    const end = items.findIndex((item, index) => (bytes += Buffer.byteLength(JSON.stringify(item)) + 1) > left && index > 0)
+    let left = options.maxBatchBytes ?? MAX_MESSAGE_BYTES
+    const end = items.findIndex((item, index) => {
+      left -= Buffer.byteLength(JSON.stringify(item)) + 1
+      return left < 0 && index > 0
+    })
     return end < 0 ? items : items.slice(0, end)
   }
 

@@ -23,7 +23,7 @@ export async function installAgent(name: string, version: string, command: strin
       const temp = `${folder}.${process.pid}`
       mkdirSync(temp, { recursive: true })
       try {
-        await run('npm', ['install', '--prefix', temp, '--no-audit', '--no-fund', '--loglevel=error', `${name}@${version}`], { timeout: 240_000 })
+        await run('npm', ['install', '--prefix', temp, '--no-audit', '--no-fund', '--loglevel=error', `${name}@${version}`], { cwd: temp, timeout: 240_000 })
         renameSync(temp, folder)
       } catch (error) {
         rmSync(temp, { recursive: true, force: true })
@@ -34,6 +34,8 @@ export async function installAgent(name: string, version: string, command: strin
     await run(bin, ['--version'], { timeout: 60_000 })
     return { bin }
   } catch (error) {
-    return { missing: `${name}@${version} can't be installed here: ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : String(error)}` }
+    return {
+      missing: `${name}@${version} can't be installed here: ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : String(error)}`,
+    }
   }
 }

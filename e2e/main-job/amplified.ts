@@ -60,8 +60,12 @@ function textOf({ words }: Corpus, random: SeededRandom, bytes: number): string 
 function readCorpus(): Corpus {
   const items: Item[] = []
   const words = new Set<string>()
-  for (const file of readdirSync(FIXTURES).filter(name => name.endsWith('.jsonl')).sort()) {
-    for (const line of readFileSync(join(FIXTURES, file), 'utf8').split('\n').filter(text => text !== '')) {
+  for (const file of readdirSync(FIXTURES)
+    .filter(name => name.endsWith('.jsonl'))
+    .sort()) {
+    for (const line of readFileSync(join(FIXTURES, file), 'utf8')
+      .split('\n')
+      .filter(text => text !== '')) {
       const value = JSON.parse(line) as unknown
       items.push(...itemsOf(value))
       for (const word of JSON.stringify(value).match(/(?:\\.|[^\\"]){1,40}/gu) ?? []) words.add(JSON.parse(`"${whole(word)}"`) as string)
@@ -81,7 +85,11 @@ function itemsOf(value: unknown): Item[] {
   const blocks = (Array.isArray(message.content) ? message.content : []).filter(block => block !== null && typeof block === 'object') as Item[]
   return [
     { event_type: 'message', timestamp: line.timestamp, role: line.type, content: message.content ?? null },
-    ...blocks.filter(block => block.type === 'tool_use').map(block => ({ event_type: 'pre_tool', tool_name: block.name, tool_use_id: block.id, tool_input: block.input })),
-    ...blocks.filter(block => block.type === 'tool_result').map(block => ({ event_type: 'post_tool', tool_use_id: block.tool_use_id, tool_response: line.toolUseResult ?? block.content })),
+    ...blocks
+      .filter(block => block.type === 'tool_use')
+      .map(block => ({ event_type: 'pre_tool', tool_name: block.name, tool_use_id: block.id, tool_input: block.input })),
+    ...blocks
+      .filter(block => block.type === 'tool_result')
+      .map(block => ({ event_type: 'post_tool', tool_use_id: block.tool_use_id, tool_response: line.toolUseResult ?? block.content })),
   ]
 }

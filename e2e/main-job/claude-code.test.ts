@@ -10,6 +10,8 @@ import { conversationFromLog, conversationFromTranscript, type RunEvent } from '
 import { type ClaudeWorld, startClaudeWorld, writeOwnHook } from './claude-world.ts'
 
 const WATCHED_OVER: readonly Transport[] = ['ws', 'sse', 'poll']
+/** How long a delivery may take: it tries again with pauses of up to 10 s. */
+const DELIVERY_MS = 60_000
 /** More than an event may hold. */
 const LARGE = 'é 漢字\n'.repeat(40_000)
 const UNSHAKEN = 'Zwei Zeilen:\n\n— “fertig” 🎉 \\ "done"'
@@ -46,7 +48,9 @@ const toolTurn = (): ModelAnswer[] => [
 ]
 
 describe('a real Claude Code', () => {
-  it('[RUN-12] [RUN-03] [RUN-04] [SEQ-06] is followed live on three transports while the server is killed, hangs and comes back; the log agrees with the transcript', async ({ skip }) => {
+  it('[RUN-12] [RUN-03] [RUN-04] [SEQ-06] is followed live on three transports while the server is killed, hangs and comes back; the log agrees with the transcript', async ({
+    skip,
+  }) => {
     if ('missing' in agent) return skip(agent.missing)
     const here = await startClaudeWorld(agent.bin, script)
     world = here
@@ -88,7 +92,7 @@ describe('a real Claude Code', () => {
     }
     expect(await here.claude('-p', '-c', 'please make a file')).toContain(UNSHAKEN)
     during.step = undefined
-    await until('the second result', async () => (await here.get(`/sessions/${session}/result`)).body.result === UNSHAKEN)
+    await until('the second result', async () => (await here.get(`/sessions/${session}/result`)).body.result === UNSHAKEN, DELIVERY_MS)
 
     // Turn 3: killed in mid-answer, away until the agent has gone.
     during.firstPiece = () => here.kill()
@@ -97,12 +101,12 @@ describe('a real Claude Code', () => {
     await here.start()
 
     // Turn 4: it hangs from before the start to after the end; the agent does not notice.
-    await until('the third result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-9 and again')
+    await until('the third result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-9 and again', DELIVERY_MS)
     here.server.signal('SIGSTOP')
     expect(await here.claude('-p', '-c', 'another one')).toContain('saw-11 another one')
     here.server.signal('SIGCONT')
 
-    await until('the fourth result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-11 another one')
+    await until('the fourth result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-11 another one', DELIVERY_MS)
 
     // Turn 5: no hook is called at all. The next one finds it in the transcript.
     await here.holdfast('hook', 'uninstall', '--project')
@@ -110,8 +114,11 @@ describe('a real Claude Code', () => {
     await here.holdfast('hook', 'install', '--project')
     expect(await here.claude('-p', '-c', 'seen again')).toContain('saw-19 seen again')
 
-    await until('the last result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-19 seen again')
-    await until('an empty spool', async () => (JSON.parse(await here.holdfast('hook', 'status', '--json')) as { waiting: number; delivering: boolean }).delivering === false)
+    await until('the last result', async () => (await here.get(`/sessions/${session}/result`)).body.result === 'saw-19 seen again', DELIVERY_MS)
+    await until(
+      'an empty spool',
+      async () => (JSON.parse(await here.holdfast('hook', 'status', '--json')) as { waiting: number; delivering: boolean }).delivering === false,
+    )
     expect(JSON.parse(await here.holdfast('hook', 'status', '--json'))).toMatchObject({ waiting: 0, dead_letters: 0, last_error: null, installed: ['project'] })
 
     // The log against the transcript.
@@ -139,7 +146,11 @@ describe('a real Claude Code', () => {
     )
     expect(events.at(-1)?.type).toBe('run.session_stop')
     expect(await state()).toEqual({ status: 'finished', state: 'ended' })
-    expect((await here.get(`/sessions/${session}`)).body.session).toMatchObject({ project_dir: project, agent_name: 'claude-code', last_resumed_at: expect.any(String) })
+    expect((await here.get(`/sessions/${session}`)).body.session).toMatchObject({
+      project_dir: project,
+      agent_name: 'claude-code',
+      last_resumed_at: expect.any(String),
+    })
 
     // Every watcher has the same bytes, each once.
     const head = events.length
@@ -148,7 +159,7 @@ describe('a real Claude Code', () => {
     expect(check(history)).toEqual([])
     expect(readers.map(reader => reader.seq)).toEqual([head, head, head])
     expect(await sessionsOf(here)).toEqual([session])
-  }, 120_000)
+  }, 240_000)
 })
 
 async function sessionsOf({ get }: ClaudeWorld): Promise<string[]> {

@@ -98,6 +98,14 @@ describe('a client from before', () => {
     expect(second.sessions.get('old-1')?.last_resumed_at).toEqual(expect.any(String))
     await tell({ event_type: 'session_start', session_id: 'old-2', session_name: 'Old two' })
     await until('the new session', () => second.sessions.has('old-2') && second.eventsOf('old-2').length === 1)
-    expect((await listed('old-1')).map(event => (event.payload as { event_type: string }).event_type)).toEqual(['session_start', 'message', 'pre_tool', 'post_tool', 'message', 'session_stop', 'session_start'])
+    expect((await listed('old-1')).map(event => (event.payload as { event_type: string }).event_type)).toEqual([
+      'session_start',
+      'message',
+      'pre_tool',
+      'post_tool',
+      'message',
+      'session_stop',
+      'session_start',
+    ])
   })
 })

@@ -50,7 +50,14 @@ describe('holdfast hook', () => {
     let sent = 0
     const call = async (count: number): Promise<void> => {
       for (let index = 0; index < count; index++) {
-        const hook = { session_id: 'agent', hook_event_name: 'PreToolUse', cwd: dataDir, tool_name: 'Bash', tool_input: { command: `echo ${sent} “é”` }, tool_use_id: `tool-${sent}` }
+        const hook = {
+          session_id: 'agent',
+          hook_event_name: 'PreToolUse',
+          cwd: dataDir,
+          tool_name: 'Bash',
+          tool_input: { command: `echo ${sent} “é”` },
+          tool_use_id: `tool-${sent}`,
+        }
         sent++
         expect(await callHook(env, JSON.stringify(hook))).toEqual(FINE)
       }
@@ -81,7 +88,12 @@ describe('holdfast hook', () => {
     await expectAll()
     // Dead while several agents call at once: each call is kept.
     await server.kill()
-    const parallel = Array.from({ length: 8 }, (_, index) => ({ session_id: `parallel-${index}`, hook_event_name: 'UserPromptSubmit', prompt: `p${index}`, cwd: dataDir }))
+    const parallel = Array.from({ length: 8 }, (_, index) => ({
+      session_id: `parallel-${index}`,
+      hook_event_name: 'UserPromptSubmit',
+      prompt: `p${index}`,
+      cwd: dataDir,
+    }))
     expect(await Promise.all(parallel.map(hook => callHook(env, JSON.stringify(hook))))).toEqual(parallel.map(() => FINE))
     server = await startServer({ dataDir, port })
     for (const { session_id: id, prompt } of parallel) {
@@ -101,6 +113,10 @@ describe('holdfast hook', () => {
     flushFile = join(folder, 'hook-spool', 'flush.json')
     expect(await callHook(env, '{"session_id": 7')).toMatchObject({ code: 0, out: '', err: expect.stringContaining('not JSON') })
     expect(await callHook(env, '')).toMatchObject({ code: 0, out: '' })
-    expect(await callHook({ ...env, HOLDFAST_DATA_DIR: join(BIN, 'not-a-folder') }, '{"session_id":"a","hook_event_name":"Stop"}')).toMatchObject({ code: 0, out: '', err: expect.stringContaining('holdfast hook:') })
+    expect(await callHook({ ...env, HOLDFAST_DATA_DIR: join(BIN, 'not-a-folder') }, '{"session_id":"a","hook_event_name":"Stop"}')).toMatchObject({
+      code: 0,
+      out: '',
+      err: expect.stringContaining('holdfast hook:'),
+    })
   })
 })

@@ -34,7 +34,13 @@ describe('watchers that do not watch', () => {
     server = await startServer({ env: PATIENT })
     const { url } = server
     await createRun(url, 'run')
-    const stuck = [await stuckSocket(url, '/ws?session_id=run'), await stuckSocket(url, '/compat/sessions/ws'), await stuckStream(url), stuckPage(url), await frozenProcess(url)]
+    const stuck = [
+      await stuckSocket(url, '/ws?session_id=run'),
+      await stuckSocket(url, '/compat/sessions/ws'),
+      await stuckStream(url),
+      stuckPage(url),
+      await frozenProcess(url),
+    ]
     const live = new WebSocket(`${url.replace('http', 'ws')}/ws?session_id=run`)
     endings.push(() => live.terminate())
     let seen = 0
@@ -69,7 +75,11 @@ describe('watchers that do not watch', () => {
     await new Promise(resolve => watcher.stdout.once('data', resolve))
     watcher.kill('SIGKILL')
     for (let n = 1; n <= 3; n++) {
-      const response = await fetch(new URL('/sessions/run/events', url), { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"event_type":"tick"}' })
+      const response = await fetch(new URL('/sessions/run/events', url), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"event_type":"tick"}',
+      })
       expect(((await response.json()) as { last_seq: number }).last_seq).toBe(n)
     }
   })

@@ -21,7 +21,10 @@ describe('the first minute', () => {
     server = await startServer()
     const { url } = server
     const json = ['-H', 'content-type: application/json', '-d']
-    expect(await curl(`${url}/sessions`, ...json, '{"session_id": "demo", "session_name": "Demo"}')).toMatchObject({ ok: true, session: { session_id: 'demo', status: 'running', head_seq: 0 } })
+    expect(await curl(`${url}/sessions`, ...json, '{"session_id": "demo", "session_name": "Demo"}')).toMatchObject({
+      ok: true,
+      session: { session_id: 'demo', status: 'running', head_seq: 0 },
+    })
     const message = '{"event_type": "message", "role": "assistant", "content": [{"type": "text", "text": "Grüße"}, {"type": "text", "text": "and done."}]}'
     expect(await curl(`${url}/sessions/demo/events`, ...json, message)).toEqual({ ok: true, first_seq: 1, last_seq: 1, duplicate: false })
     expect(await curl(`${url}/sessions/demo/status`)).toEqual({ status: 'running', state: 'running' })

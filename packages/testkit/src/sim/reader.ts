@@ -130,6 +130,7 @@ export function createSimReader(options: ReaderOptions): SimReader {
       record.gap(gap.from_seq, gap.to_seq)
       state = undefined
       cursor = { epoch: SIM_EPOCH, seq: gap.to_seq }
+      if (random.chance(0.5)) sendCredit()
     } else if (type === 'protocol.snapshot') {
       const part = payload as { seq: number; part: number; parts: number; data: string }
       parts = part.part === 1 ? [part.data] : [...parts, part.data]

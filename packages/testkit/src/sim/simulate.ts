@@ -139,7 +139,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     resume: rarely(0.3, 1),
     rename: rarely(0.5, 4),
     remove: rarely(0.3, 0.5),
-    sweep: rarely(0.8, 4),
+    sweep: rarely(0.8, 8),
     pass: 4,
     jump: rarely(0.3, 2),
     kill: rarely(0.6, 1.5),
