@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { startServer, tempDir, until } from '../lib/process.ts'
 import { holdfast } from './lib/cli.ts'
 import { call, createAcked, createRun, item, must, post, readLog } from './lib/client.ts'
 import { filesOf, flipBit } from './lib/files.ts'
 import { isDense, THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const SESSIONS = ['s0', 's1', 's2']
 

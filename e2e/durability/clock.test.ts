@@ -1,10 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { type ServerProcess, startServer, tempDir, until } from '../lib/process.ts'
 import { call, createRun, item, must, readLog } from './lib/client.ts'
 import { faketimeLibrary, noFaketime } from './lib/means.ts'
 import { isDense, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const SESSIONS = ['s0', 's1', 's2']
 const SWEEP_MS = 100

@@ -1,11 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type ServerProcess, startServer, tempDir, until } from '../lib/process.ts'
 import { holdfast } from './lib/cli.ts'
 import { call, codeOf, createRun, item, must, post, readLog } from './lib/client.ts'
 import { filesOf, flipBit, flipInside } from './lib/files.ts'
 import { isDense, THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const COUNT = 30
 

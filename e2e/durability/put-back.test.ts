@@ -1,10 +1,14 @@
-import { mkdirSync } from 'node:fs'
+import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type ServerProcess, startServer, tempDir, until } from '../lib/process.ts'
+import { holdfast } from './lib/cli.ts'
 import { createRun, item, must, post, readLog } from './lib/client.ts'
 import { copyDatabase } from './lib/files.ts'
 import { isDense, THREE, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 1)
 
@@ -71,6 +75,25 @@ describe('an older database', () => {
       expect(await fourth.stop()).toBe(0)
     })
   }
+
+  it('[SEQ-19] [fault 12] a whole folder that was copied by hand looks like the original; `doctor --new-epoch` makes it another history, and leaves the original as it is', async () => {
+    const dataDir = tempDir()
+    const server = await startServer({ dataDir })
+    await createRun(server, 's')
+    await append(server, 1, 4, 'x')
+    const { epoch } = await readLog(server, 's')
+    await server.stop()
+    const copy = join(tempDir(), 'copy')
+    cpSync(dataDir, copy, { recursive: true })
+    const renewed = await holdfast(['doctor', '--new-epoch', '--data-dir', copy])
+    expect(renewed.code, renewed.err).toBe(0)
+    const other = await startServer({ dataDir: copy })
+    await expectReset(other, `${epoch}.2`)
+    expect(await other.stop()).toBe(0)
+    const again = await startServer({ dataDir })
+    await expectGoesOn(again, epoch, 2)
+    expect(await again.stop()).toBe(0)
+  })
 
   it('[SEQ-09] [fault 12] neither kills nor stops nor what clients claim change the epoch', async () => {
     const dataDir = tempDir()

@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process'
 import net from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ROOT, type ServerProcess, startServer, until } from '../lib/process.ts'
 import { createRun, must } from './lib/client.ts'
 import { memoryOf, noProc } from './lib/means.ts'
 import { isDense, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const MiB = 2 ** 20
 /** Far less than what would pile up if a queue were kept for each reader, far more than what a busy server needs. */
@@ -100,7 +103,7 @@ describe('slow readers', () => {
     expect(await server.stop()).toBe(0)
   })
 
-  it('[fault 16] sockets and streams that are never read cost the server no memory, and other readers nothing', { timeout: 60_000 }, async context => {
+  it('[fault 16] sockets and streams that are never read cost the server no memory, and other readers nothing', async context => {
     const missing = noProc()
     if (missing) return context.skip(missing)
     const server = await startServer({ env: { HOLDFAST_TIMES_STALL_MS: '20000' } })

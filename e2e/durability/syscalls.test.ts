@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { startServer, tempDir, until } from '../lib/process.ts'
-import { createRun, item, must, post } from './lib/client.ts'
+import { createRun, item, must, post, readLog } from './lib/client.ts'
 import { filesOf } from './lib/files.ts'
 import { noStrace } from './lib/means.ts'
-import { type Call, filesNotSyncedBefore, isCommit, isCreated, readTrace, shownBeforeSynced, tracing } from './lib/trace.ts'
+import { type Call, filesNotSyncedBefore, isCommit, isCreated, isToPeer, isWalSync, readTrace, shownBeforeSynced, tracing } from './lib/trace.ts'
 import { watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const ROUNDS = Number(process.env['HOLDFAST_ROUNDS'] ?? 1)
 const POSTS = 60 * ROUNDS
@@ -48,6 +51,28 @@ describe('system calls', () => {
     const { violations } = shownBeforeSynced(calls, markers)
     expect(violations.length).toBeGreaterThanOrEqual(2 * POSTS)
     expect(new Set(violations.map(violation => violation.problem))).toEqual(new Set(['not synced']))
+  })
+
+  it('[SEQ-05] [fault 3] what a start finds in the write-ahead log, where a killed server may not have synced it, is synced before anybody is shown it', async context => {
+    const missing = noStrace()
+    if (missing) return context.skip(missing)
+    const dataDir = tempDir()
+    const server = await startServer({ dataDir })
+    await createRun(server, 'traced')
+    for (let n = 0; n < 5; n++) await post(server, 'traced', [item(`mark-${n}-er`, 'x')])
+    await server.kill()
+    for (const durability of ['full', 'relaxed'] as const) {
+      const { wrap, path } = tracing()
+      const next = await startServer({ dataDir, wrap, args: ['--durability', durability] })
+      expect((await readLog(next, 'traced')).head).toBe(5)
+      await next.kill()
+      const calls = readTrace(path)
+      const shown = calls.find(call => isToPeer(call) && call.bytes.includes('mark-4-er'))
+      const synced = calls.find(call => isWalSync(call))
+      expect(shown, 'it was shown').toBeDefined()
+      const isSyncedFirst = synced !== undefined && synced.ended < (shown?.began ?? 0)
+      expect(isSyncedFirst, durability === 'full' ? 'synced first' : 'the same look fails where syncing is turned off').toBe(durability === 'full')
+    }
   })
 
   it('[fault 31] a segment file and its name are on disk before the commit that counts on it, a blob and its name before the answer', async context => {

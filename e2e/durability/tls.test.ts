@@ -1,12 +1,15 @@
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import tls from 'node:tls'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startServer, tempDir, until } from '../lib/process.ts'
 import { makeCertificate } from './lib/certificate.ts'
 import { holdfast } from './lib/cli.ts'
 import { call, codeOf, createRun, item, must, type Target } from './lib/client.ts'
 import { isDense, THREE, type Three, watch } from './lib/watch.ts'
+
+// Processes start and stop many times, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const PUBLIC = 'agents.example.com'
 const TOKEN = 'tok-of-admin-0123456789abcdef0123456789abcdef'

@@ -123,3 +123,7 @@ const isFolderOfFiles = (target: string): boolean => /\/(segments|blobs)\/\d+$/.
 export const isCommit = isCommitHeader
 /** The head of a good answer. */
 export const isCreated = (call: Call): boolean => isSocket(call) && call.bytes.includes('HTTP/1.1 201')
+/** Bytes that leave the process. */
+export const isToPeer = isSocket
+/** The write-ahead log is put on the disk. */
+export const isWalSync = (call: Call): boolean => isSync(call.name) && isWal(call)

@@ -44,7 +44,9 @@ export async function serve(flags: ServeFlags = {}): Promise<Serving> {
   const logger = createLogger(config.log.level, process.stderr.isTTY ? 'text' : config.log.format)
   const { data_dir: dataDir } = config.serve
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const store = await openStore(config, logger)
+  const store = await openStore(config, logger).catch((error: unknown) => {
+    throw whereFull(error, dataDir)
+  })
   let finish: (code: number) => void = () => undefined
   const done = new Promise<number>(resolve => {
     finish = resolve
@@ -54,8 +56,7 @@ export async function serve(flags: ServeFlags = {}): Promise<Serving> {
     server = await startServer({ config, store, logger, onFatal: () => finish(1) })
   } catch (error) {
     await store.close()
-    const isFull = error instanceof StoreError && error.code === 'full'
-    throw isFull ? new Error(`The disk of ${dataDir} is full: make room there and start again. Nothing is lost.`, { cause: error }) : error
+    throw whereFull(error, dataDir)
   }
   if (config.serve.durability === 'relaxed') logger.warn('durability is relaxed: a power cut may take back what was acknowledged last')
   logger.info('serving', { url: server.url, data_dir: dataDir })
@@ -72,6 +73,13 @@ export async function serve(flags: ServeFlags = {}): Promise<Serving> {
     return stopping
   }
   return { url: server.url, pid: process.pid, dataDir, tokenFile: server.tokenFile, stop, done }
+}
+
+/** A start needs a little room of its own; without it, says what to do. */
+function whereFull(error: unknown, dataDir: string): unknown {
+  const { code, details } = error as { code?: unknown; details?: { reason?: unknown } }
+  const isFull = code === 'ENOSPC' || (error instanceof StoreError ? code === 'full' : code === 'storage_failed' && details?.reason === 'full')
+  return isFull ? new Error(`The disk of ${dataDir} is full: make room there and start again. Nothing is lost.`, { cause: error }) : error
 }
 
 const openStore = (config: Config, logger: Logger) =>

@@ -64,7 +64,6 @@ function configureFirst(db: Database, durability: 'full' | 'relaxed'): void {
 }
 
 const translate = (error: unknown): unknown => {
-  if (faultOf(error) === 'full') return new Error('The disk of the data folder is full: make room there and start again. Nothing is lost.', { cause: error })
   if (error instanceof OpenError || faultOf(error) !== 'damaged') return error
   return new OpenError(
     'damaged',

@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { faultOf } from './database.ts'
 import { OpenError } from './errors.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts'
 import { startWriting } from './writing.ts'
@@ -18,6 +19,8 @@ try {
   port.on('message', (message: ToWorker) => writing.receive(message))
 } catch (error) {
   const { code, message } = error as { code?: unknown; message: string }
-  post({ type: 'refused', code: error instanceof OpenError ? error.code : typeof code === 'string' ? code : 'ERR', message })
+  // Whatever a start could not write: how the file system says it.
+  const plain = faultOf(error) === 'full' ? 'ENOSPC' : typeof code === 'string' ? code : 'ERR'
+  post({ type: 'refused', code: error instanceof OpenError ? error.code : plain, message })
   port.close()
 }
