@@ -1,5 +1,5 @@
 // How long an agent waits for `holdfast hook` (RUN-12: p95 at most 250 ms), with the server up, down and hanging.
-// Build first, then: node packages/cli/bench/hook-latency.mjs [calls per case, default 60]
+// Build first, then: npm run bench -- [calls per case, default 60]
 // Prints one line of JSON per case; exits 1 where a p95 is over the bound.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 const CALLS = Number(process.argv[2] ?? 60)
 const BOUND_MS = 250
-const bin = fileURLToPath(new URL('../bin/holdfast.mjs', import.meta.url))
+const bin = fileURLToPath(new URL('../packages/cli/bin/holdfast.mjs', import.meta.url))
 
 const listen = handler =>
   new Promise(resolve => {
