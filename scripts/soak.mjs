@@ -22,10 +22,19 @@ const run = spawnSync('npx', ['vitest', 'run', '--reporter=default', '--reporter
   env: { ...process.env, HOLDFAST_ROUNDS: String(rounds), HOLDFAST_SEED: seed, HOLDFAST_RESULTS: results },
 })
 const { numPassedTests = 0, numFailedTests = 0, numPendingTests = 0 } = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : {}
-const lines = existsSync(results) ? readFileSync(results, 'utf8').trim().split('\n').filter(Boolean).map(line => JSON.parse(line)) : []
+const lines = existsSync(results)
+  ? readFileSync(results, 'utf8')
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line))
+  : []
 const git = (...what) => execFileSync('git', what, { encoding: 'utf8' }).trim()
 const dirty = git('status', '--porcelain') === '' ? '' : ' (with uncommitted changes)'
-const counts = ({ name: _, ...rest }) => Object.entries(rest).map(([key, value]) => `${key.replace(/([A-Z])/g, ' $1').toLowerCase()} ${typeof value === 'number' ? value.toLocaleString('en') : value}`).join(', ')
+const counts = ({ name: _, ...rest }) =>
+  Object.entries(rest)
+    .map(([key, value]) => `${key.replace(/([A-Z])/g, ' $1').toLowerCase()} ${typeof value === 'number' ? value.toLocaleString('en') : value}`)
+    .join(', ')
 const page = `# Reliability
 
 What the last \`npm run soak\` counted: the tests of \`npm test\`, with their full counts. Each is judged by the oracle that

@@ -131,7 +131,10 @@ async function overStream(options: ReaderOptions, reader: Reader, place: Place, 
   for await (const bytes of response.body) {
     rest += decoder.decode(bytes, { stream: true })
     for (let end = rest.indexOf('\n\n'); end >= 0; end = rest.indexOf('\n\n')) {
-      const data = rest.slice(0, end).split('\n').find(line => line.startsWith('data: '))
+      const data = rest
+        .slice(0, end)
+        .split('\n')
+        .find(line => line.startsWith('data: '))
       rest = rest.slice(end + 2)
       if (data !== undefined) take(options, reader, place, data.slice(6))
     }
@@ -146,7 +149,15 @@ async function overPoll(options: ReaderOptions, reader: Reader, place: Place, st
   const response = await fetch(url, { headers: { ...options.headers }, signal: abort.signal })
   const text = await response.text()
   if (!response.ok) return
-  const page = JSON.parse(text) as { events: StoredEvent[]; epoch: string; head_seq: number; floor_seq: number; resume: 'new' | 'ok' | 'gap' | 'snapshot' | 'reset'; next_after: number; gap?: { from_seq: number; to_seq: number } }
+  const page = JSON.parse(text) as {
+    events: StoredEvent[]
+    epoch: string
+    head_seq: number
+    floor_seq: number
+    resume: 'new' | 'ok' | 'gap' | 'snapshot' | 'reset'
+    next_after: number
+    gap?: { from_seq: number; to_seq: number }
+  }
   reader.hello({ epoch: page.epoch, resume: page.resume, head: page.head_seq, floor: page.floor_seq })
   place.epoch = page.epoch
   if (page.resume === 'reset') place.seq = page.floor_seq

@@ -51,17 +51,35 @@ export async function stress(options: StressOptions): Promise<StressResult> {
   const history = createHistory()
   const dataDir = tempDir()
   const port = await freePort()
-  const start = (): Promise<ServerProcess> => startServer({ dataDir, port, args: options.args ?? [], env: { HOLDFAST_LIMITS_REQUESTS_PER_SECOND: '1000000', HOLDFAST_LOG_LEVEL: 'error', ...options.env } })
+  const start = (): Promise<ServerProcess> =>
+    startServer({
+      dataDir,
+      port,
+      args: options.args ?? [],
+      env: { HOLDFAST_LIMITS_REQUESTS_PER_SECOND: '1000000', HOLDFAST_LOG_LEVEL: 'error', ...options.env },
+    })
   let server = await start()
   const proxy = await createCuttingProxy({ targetPort: port, random: createSeededRandom(options.seed + 1), cutShare: options.cutShare, maxBytes: 300_000 })
   const sessions = Array.from({ length: options.sessions }, (_, index) => `s${index}`)
   for (const session of sessions) await createRun(server.url, session)
-  const readers = sessions.flatMap(session => TRANSPORTS.map(transport => startReader({ history, name: `${session}-${transport}`, session, transport, baseUrl: proxy.url, keyOf: keyOfRunEvent })))
+  const readers = sessions.flatMap(session =>
+    TRANSPORTS.map(transport => startReader({ history, name: `${session}-${transport}`, session, transport, baseUrl: proxy.url, keyOf: keyOfRunEvent })),
+  )
   const producers = sessions.flatMap((session, index) =>
     (['http', 'ws'] as const).map((over, side) => {
       const own = createSeededRandom(options.seed + 100 + index * 2 + side)
       const item = options.item ?? words
-      return startProducer({ history, random: own, name: `${session}-${over}`, session, over, baseUrl: proxy.url, item: n => item(own, n), maxBatch: options.maxBatch ?? 4, ...(options.total === undefined ? {} : { total: options.total }) })
+      return startProducer({
+        history,
+        random: own,
+        name: `${session}-${over}`,
+        session,
+        over,
+        baseUrl: proxy.url,
+        item: n => item(own, n),
+        maxBatch: options.maxBatch ?? 4,
+        ...(options.total === undefined ? {} : { total: options.total }),
+      })
     }),
   )
   let killsInCommit = 0
@@ -96,20 +114,31 @@ export async function stress(options: StressOptions): Promise<StressResult> {
 }
 
 /** Lets every reader reach the head undisturbed, then reads each log once more from its start. Returns how many events there are. */
-async function settle(server: ServerProcess, proxy: CuttingProxy, history: History, sessions: readonly string[], readers: readonly LoopReader[]): Promise<number> {
+async function settle(
+  server: ServerProcess,
+  proxy: CuttingProxy,
+  history: History,
+  sessions: readonly string[],
+  readers: readonly LoopReader[],
+): Promise<number> {
   proxy.calm()
   let events = 0
   for (const session of sessions) {
     const head = await readWhole(server.url, session, history)
     events += head
-    for (const reader of readers.filter(candidate => candidate.name.startsWith(`${session}-`))) await until(`${reader.name} at ${head} (it is at ${reader.seq})`, () => reader.seq >= head, 60_000)
+    for (const reader of readers.filter(candidate => candidate.name.startsWith(`${session}-`)))
+      await until(`${reader.name} at ${head} (it is at ${reader.seq})`, () => reader.seq >= head, 60_000)
   }
   await Promise.all(readers.map(reader => reader.stop()))
   return events
 }
 
 export async function createRun(url: string, session: string): Promise<void> {
-  const response = await fetch(new URL('/sessions', url), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ session_id: session, session_name: session }) })
+  const response = await fetch(new URL('/sessions', url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ session_id: session, session_name: session }),
+  })
   if (!response.ok) throw new Error(`creating ${session}: ${response.status} ${await response.text()}`)
 }
 
@@ -120,7 +149,15 @@ export async function readWhole(url: string, session: string, history: History):
   let after = 0
   for (;;) {
     const response = await fetch(new URL(`/sessions/${session}/events?after=${after}&limit=1000`, url))
-    const page = (await response.json()) as { events: StoredEvent[]; epoch: string; head_seq: number; floor_seq: number; next_after: number; has_more: boolean; resume: 'new' | 'ok' }
+    const page = (await response.json()) as {
+      events: StoredEvent[]
+      epoch: string
+      head_seq: number
+      floor_seq: number
+      next_after: number
+      has_more: boolean
+      resume: 'new' | 'ok'
+    }
     if (after === 0) {
       reader.hello({ epoch: page.epoch, resume: page.resume, head: page.head_seq, floor: page.floor_seq })
       history.final({ session, epoch: page.epoch, floor: page.floor_seq, head: page.head_seq })

@@ -79,7 +79,19 @@ export async function loadFeed(context: Context, owner: string): Promise<Log> {
   const found = await context.logs.load(id)
   if (found instanceof Log) return found
   const now = context.now()
-  const row: SessionRow = { id, kind: 'feed', owner, status: 'live', life: 'running', createdAt: now, activityAt: now, head: 0, floor: 0, bytes: 0, record: EMPTY_RECORD }
+  const row: SessionRow = {
+    id,
+    kind: 'feed',
+    owner,
+    status: 'live',
+    life: 'running',
+    createdAt: now,
+    activityAt: now,
+    head: 0,
+    floor: 0,
+    bytes: 0,
+    record: EMPTY_RECORD,
+  }
   const making = feedsInMaking.get(context) ?? new Map<string, Promise<Log>>()
   feedsInMaking.set(context, making)
   let made = making.get(id)

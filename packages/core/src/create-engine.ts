@@ -279,7 +279,7 @@ async function watch(
   // Created while the list was read: told as new ones, from their start.
   for (const id of early) {
     seen.delete(id)
-    Promise.resolve(id).then(onSession)
+    void Promise.resolve(id).then(onSession)
   }
   return { ids: [...seen], stop: () => void context.watchers.delete(watcher) }
 }

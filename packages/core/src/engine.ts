@@ -88,20 +88,36 @@ export interface Engine {
   readonly limits: Limits
   createSession(principal: Principal, body: unknown, options?: { readonly idempotencyKey?: string }): Promise<{ session: Session; created: boolean }>
   getSession(principal: Principal, id: string, options?: { readonly onMissing?: 'error' | 'new' }): Promise<Session>
-  listSessions(principal: Principal, query: { kind?: string; status?: string; limit?: number; page?: string }): Promise<{ sessions: Session[]; next_page: string | null }>
+  listSessions(
+    principal: Principal,
+    query: { kind?: string; status?: string; limit?: number; page?: string },
+  ): Promise<{ sessions: Session[]; next_page: string | null }>
   patchSession(principal: Principal, id: string, patch: unknown): Promise<Session>
   deleteSession(principal: Principal, id: string, children: 'keep' | 'delete'): Promise<void>
   status(principal: Principal, id: string): Promise<{ status: string; state: string | null }>
   result(principal: Principal, id: string, partial: boolean): Promise<string>
   /** Items as a producer sent them; all or nothing. */
-  appendEvents(principal: Principal, id: string, items: readonly unknown[], options?: { readonly idempotencyKey?: string; readonly clientId?: string; readonly traceId?: string }): Promise<AppendResult>
+  appendEvents(
+    principal: Principal,
+    id: string,
+    items: readonly unknown[],
+    options?: { readonly idempotencyKey?: string; readonly clientId?: string; readonly traceId?: string },
+  ): Promise<AppendResult>
   input(principal: Principal, id: string, input: InputMessage): Promise<InputResult>
-  resume(principal: Principal, id: string, options?: { readonly onMissing?: 'error' | 'new' }): Promise<{ session: Session; context_restored: boolean; messages: number; head_seq: number }>
+  resume(
+    principal: Principal,
+    id: string,
+    options?: { readonly onMissing?: 'error' | 'new' },
+  ): Promise<{ session: Session; context_restored: boolean; messages: number; head_seq: number }>
   endSession(principal: Principal, id: string): Promise<Session>
   snapshot(principal: Principal, id: string, at?: number): Promise<{ seq: number; epoch: string; state: unknown }>
   attach(principal: Principal, id: string, options?: AttachOptions): Promise<Attachment>
   /** The ids of every live session that the principal may see, and a call for each that is created later. */
-  watch(principal: Principal, kinds: ReadonlySet<string> | undefined, onSession: (id: string) => void): Promise<{ readonly ids: readonly string[]; stop(): void }>
+  watch(
+    principal: Principal,
+    kinds: ReadonlySet<string> | undefined,
+    onSession: (id: string) => void,
+  ): Promise<{ readonly ids: readonly string[]; stop(): void }>
   putBlob(principal: Principal, id: string, sha256: string, content: AsyncIterable<Uint8Array>): Promise<'stored' | 'exists'>
   getBlob(principal: Principal, id: string, sha256: string): Promise<BlobInfo>
   /** A small named record beside the sessions (a token); null deletes it. */

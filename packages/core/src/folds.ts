@@ -27,7 +27,9 @@ async function foldOnce(store: Store, log: Log, fold: Fold<unknown>, at: number)
   let seq = stored?.seq ?? 0
   let state = stored ? (JSON.parse(stored.state) as unknown) : fold.initial()
   if (seq < log.floor)
-    return new HoldfastError('invalid_request', `The history up to ${at} is no longer kept; the oldest state is that at ${log.floor}.`, { floor_seq: log.floor })
+    return new HoldfastError('invalid_request', `The history up to ${at} is no longer kept; the oldest state is that at ${log.floor}.`, {
+      floor_seq: log.floor,
+    })
   while (seq < at) {
     const chunk = log.tail.read(seq, at, AUTO_BYTES) ?? (await store.read(log.id, seq, AUTO_BYTES))
     if (chunk?.firstSeq !== seq + 1) return new HoldfastError('storage_failed', `The log of "${log.id}" does not go on after ${seq}.`, { session_id: log.id })

@@ -13,7 +13,8 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   const { kind, payload: schema } = INPUTS[input.type]
   requireScope(principal, input.type === 'session.append' ? 'produce' : 'write')
   const log = await loadVisible(context, principal, sessionId)
-  if (kind !== null && kind !== log.row.kind) throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
+  if (kind !== null && kind !== log.row.kind)
+    throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
   if (kind !== null) throw new HoldfastError('invalid_request', `This server runs no sessions of kind "${kind}".`)
   // A list of events: each may be as deep as one that is posted alone, and is looked at again.
   const payload = parseWith<unknown>(schema, input.payload ?? {}, input.type === 'session.append' ? MAX_DEPTH + 2 : MAX_DEPTH)
@@ -56,7 +57,10 @@ async function perform(
         firstSeq: result.firstSeq,
         ...(result.results ? { results: result.results } : {}),
       })
-      const options = { ...(input.clientId === undefined ? {} : { clientId: input.clientId }), ...(input.traceId === undefined ? {} : { traceId: input.traceId }) }
+      const options = {
+        ...(input.clientId === undefined ? {} : { clientId: input.clientId }),
+        ...(input.traceId === undefined ? {} : { traceId: input.traceId }),
+      }
       return answer(await appendEvents(context, principal, sessionId, events, options, also && ((transaction, result) => also(transaction, answer(result)))))
     }
     case 'session.rename': {

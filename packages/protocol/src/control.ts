@@ -84,7 +84,14 @@ export type ClientControlType = keyof typeof CLIENT_CONTROL
 /** The outer form of every frame from a client; the payload is parsed by its type. */
 export const clientFrameSchema = z.looseObject({
   type: z.string().min(1).max(128),
-  header: z.looseObject({ id: idSchema.optional(), session_id: z.string().max(128).optional(), client_id: idSchema.optional(), trace_id: z.string().max(128).optional() }).optional(),
+  header: z
+    .looseObject({
+      id: idSchema.optional(),
+      session_id: z.string().max(128).optional(),
+      client_id: idSchema.optional(),
+      trace_id: z.string().max(128).optional(),
+    })
+    .optional(),
   payload: z.unknown().optional(),
 })
 

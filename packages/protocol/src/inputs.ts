@@ -11,7 +11,12 @@ export const INPUTS = {
   'session.append': { kind: null, payload: z.object({ events: z.array(z.unknown()).min(1) }) },
   'chat.send': {
     kind: 'chat',
-    payload: z.object({ text: text.optional(), parts: z.array(z.unknown()).optional(), when: z.enum(['queue', 'steer', 'interrupt']).optional(), parent_id: idSchema.optional() }),
+    payload: z.object({
+      text: text.optional(),
+      parts: z.array(z.unknown()).optional(),
+      when: z.enum(['queue', 'steer', 'interrupt']).optional(),
+      parent_id: idSchema.optional(),
+    }),
   },
   'chat.cancel': { kind: 'chat', payload: z.object({ turn_id: idSchema.optional() }) },
   'chat.regenerate': { kind: 'chat', payload: z.object({ message_id: idSchema }) },

@@ -15,8 +15,7 @@ export const stateSchema = z.enum(STATES)
 export type SessionStatus = 'running' | 'finished'
 
 /** `status` is a view of `state`. */
-export const statusFromState = (state: SessionState): SessionStatus =>
-  state === 'running' || state === 'idle' || state === 'waiting' ? 'running' : 'finished'
+export const statusFromState = (state: SessionState): SessionStatus => (state === 'running' || state === 'idle' || state === 'waiting' ? 'running' : 'finished')
 
 const text = z.string().max(4096)
 const timestamp = z.string().describe('RFC 3339, UTC, ms')

@@ -21,7 +21,15 @@ export const runItemSchema = z
   .describe("A reporter's item")
 
 /** The event types of a run that have a meaning of their own; every other `run.<event_type>` is stored as it is. */
-export const RUN_EVENTS = ['run.message', 'run.session_start', 'run.pre_tool', 'run.post_tool', 'run.session_stop', 'run.agent_stop', 'run.notification'] as const
+export const RUN_EVENTS = [
+  'run.message',
+  'run.session_start',
+  'run.pre_tool',
+  'run.post_tool',
+  'run.session_stop',
+  'run.agent_stop',
+  'run.notification',
+] as const
 
 function parseEvent(item: unknown): ParsedEvent {
   if (item === null || typeof item !== 'object' || Array.isArray(item)) throw new HoldfastError('invalid_request', 'An event is a JSON object.')

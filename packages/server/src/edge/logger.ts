@@ -5,7 +5,10 @@ type Fields = Readonly<Record<string, unknown>>
 
 /** Logs to stderr, stdout being for what was asked for: one JSON object a line, or plain text for people. */
 export function createLogger(level: 'debug' | 'info' | 'warn' | 'error', format: 'json' | 'text'): Logger {
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } }, format === 'json' ? pino.destination({ dest: 2, sync: true }) : textStream)
+  const log = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } },
+    format === 'json' ? pino.destination({ dest: 2, sync: true }) : textStream,
+  )
   return {
     debug: (message, fields) => log.debug(fields ?? {}, message),
     info: (message, fields) => log.info(fields ?? {}, message),
