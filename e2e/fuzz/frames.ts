@@ -17,17 +17,44 @@ export function frame(payload: Buffer, odd: { opcode?: number; fin?: boolean; rs
   return Buffer.concat([Buffer.from(head), masked ? Buffer.alloc(4) : Buffer.alloc(0), payload])
 }
 
-const TYPES = ['protocol.auth', 'protocol.resume', 'protocol.detach', 'protocol.credit', 'protocol.ping', 'protocol.watch', 'session.append', 'session.rename', 'session.end', 'chat.send', 'protocol.hello', 'run.message']
+const TYPES = [
+  'protocol.auth',
+  'protocol.resume',
+  'protocol.detach',
+  'protocol.credit',
+  'protocol.ping',
+  'protocol.watch',
+  'session.append',
+  'session.rename',
+  'session.end',
+  'chat.send',
+  'protocol.hello',
+  'run.message',
+]
 
 function someMessage(random: SeededRandom): string {
   const type = mostly(random, random.pick(TYPES), () => someWord(random))
-  const header = mostly<unknown>(random, { id: `w${random.int(100)}`, session_id: someId(random), ...(random.chance(0.3) ? { client_id: someId(random) } : {}) }, () => someJson(random, 2))
+  const header = mostly<unknown>(
+    random,
+    { id: `w${random.int(100)}`, session_id: someId(random), ...(random.chance(0.3) ? { client_id: someId(random) } : {}) },
+    () => someJson(random, 2),
+  )
   const payload = mostly<unknown>(
     random,
-    { last_seen_seq: random.chance(0.5) ? someCursor(random) : random.int(10), window_bytes: random.pick([1, 100, 0, -1, 'x']), seq: random.int(20), events: [{ event_type: 'message', content: 'w' }], session_name: 'n', mode: random.pick(['replay', 'live', 'auto', 'snapshot', 'x']) },
+    {
+      last_seen_seq: random.chance(0.5) ? someCursor(random) : random.int(10),
+      window_bytes: random.pick([1, 100, 0, -1, 'x']),
+      seq: random.int(20),
+      events: [{ event_type: 'message', content: 'w' }],
+      session_name: 'n',
+      mode: random.pick(['replay', 'live', 'auto', 'snapshot', 'x']),
+    },
     () => someJson(random, 3),
   )
-  const subset = typeof payload === 'object' && payload !== null && !Array.isArray(payload) ? Object.fromEntries(Object.entries(payload).filter(() => random.chance(0.6))) : payload
+  const subset =
+    typeof payload === 'object' && payload !== null && !Array.isArray(payload)
+      ? Object.fromEntries(Object.entries(payload).filter(() => random.chance(0.6)))
+      : payload
   return JSON.stringify({ type, ...(random.chance(0.95) ? { header } : {}), ...(random.chance(0.95) ? { payload: subset } : {}) })
 }
 
@@ -44,14 +71,28 @@ export function someFrames(random: SeededRandom): { readonly bytes: Buffer; read
       return whole(frame(text, { length: random.pick([2n ** 63n - 1n, 2n ** 64n - 1n, 2n ** 32n, 2n ** 31n, 262_145n, 65_536n]) }))
     case 3: {
       const at = random.int(text.length)
-      return whole(Buffer.concat([frame(text.subarray(0, at), { fin: false }), frame(Buffer.from('p'), { opcode: 9 }), frame(text.subarray(at), { opcode: 0 })]))
+      return whole(
+        Buffer.concat([frame(text.subarray(0, at), { fin: false }), frame(Buffer.from('p'), { opcode: 9 }), frame(text.subarray(at), { opcode: 0 })]),
+      )
     }
     case 4:
       return whole(Buffer.concat(Array.from({ length: 20 }, (_, n) => frame(text.subarray(n, n + 1), { opcode: n === 0 ? 1 : 0, fin: false }))))
     case 5:
       return whole(frame(Buffer.alloc(126 + random.int(100)), { opcode: 8 + random.int(3) }))
     case 6:
-      return whole(frame(random.pick([Buffer.alloc(0), Buffer.from([3]), Buffer.from([0x03, 0xe8]), Buffer.from([0x00, 0x01]), Buffer.from([0x03, 0xed]), Buffer.from([0x0f, 0xa0, 0xff, 0xfe])]), { opcode: 8 }))
+      return whole(
+        frame(
+          random.pick([
+            Buffer.alloc(0),
+            Buffer.from([3]),
+            Buffer.from([0x03, 0xe8]),
+            Buffer.from([0x00, 0x01]),
+            Buffer.from([0x03, 0xed]),
+            Buffer.from([0x0f, 0xa0, 0xff, 0xfe]),
+          ]),
+          { opcode: 8 },
+        ),
+      )
     case 7:
       return whole(frame(Buffer.from([0x7b, 0xff, 0xfe, 0xc3]), { opcode: 1 }))
     case 8:

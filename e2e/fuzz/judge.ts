@@ -2,7 +2,8 @@ import { ERRORS, type ErrorCode, textsFromFrame } from '@holdfast/protocol'
 
 /** Why an answer breaks the contract (section 6), or undefined: no 5xx but those that may pass, and a typed body with each refusal. */
 export function faultOfAnswer(method: string, status: number, contentType: string, body: string): string | undefined {
-  if (status >= 200 && status < 300) return contentType.startsWith('application/json') && body !== '' && !isJson(body) ? `${status} with broken JSON` : undefined
+  if (status >= 200 && status < 300)
+    return contentType.startsWith('application/json') && body !== '' && !isJson(body) ? `${status} with broken JSON` : undefined
   if (status < 400) return `status ${status}`
   if (method === 'HEAD') return status === 500 ? 'status 500' : undefined
   return faultOfRefusal(status, body)
@@ -13,7 +14,8 @@ function faultOfRefusal(status: number, body: string): string | undefined {
   try {
     const { error } = JSON.parse(body) as { error: Record<string, unknown> }
     code = error.code
-    if (typeof error.message !== 'string' || typeof error.retryable !== 'boolean' || typeof error.details !== 'object') return `an incomplete error: ${body.slice(0, 200)}`
+    if (typeof error.message !== 'string' || typeof error.retryable !== 'boolean' || typeof error.details !== 'object')
+      return `an incomplete error: ${body.slice(0, 200)}`
   } catch {
     return `status ${status} without a typed body: ${body.slice(0, 200)}`
   }
@@ -53,7 +55,8 @@ export function faultOfBytes(received: Buffer): string | undefined {
   return undefined
 }
 
-const isCloseCode = (code: number): boolean => [1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009].includes(code) || Object.values(ERRORS).some(rule => rule.close === code)
+const isCloseCode = (code: number): boolean =>
+  [1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009].includes(code) || (code !== ERRORS.internal.close && Object.values(ERRORS).some(rule => rule.close === code))
 
 /** Frames of the server: unmasked, of whole messages with types; errors of the table, closes with its codes. */
 function faultOfFrames(bytes: Buffer): string | undefined {

@@ -12,10 +12,75 @@ export const beginRound = (round: number): void => {
 }
 export const someSession = (random: SeededRandom): string => random.pick(sessionsOf(generation))
 
-const IDS = ['_feed', 'never', '', '-', '.', '..', '%2e%2e', '%00', '%zz', '%ff%fe', 'a b', 'é', 'x'.repeat(128), 'x'.repeat(129), 'a%2fb', '__proto__', 'constructor', '%F0%9F%98%80', 'a@b', 'a,b']
-const NUMBERS = ['0', '1', '-1', '1.5', '1e3', '0x10', '9007199254740991', '9007199254740992', '99999999999999999999', '', ' ', 'NaN', 'Infinity', '+1', '１', '1000', '1001', '007']
+const IDS = [
+  '_feed',
+  'never',
+  '',
+  '-',
+  '.',
+  '..',
+  '%2e%2e',
+  '%00',
+  '%zz',
+  '%ff%fe',
+  'a b',
+  'é',
+  'x'.repeat(128),
+  'x'.repeat(129),
+  'a%2fb',
+  '__proto__',
+  'constructor',
+  '%F0%9F%98%80',
+  'a@b',
+  'a,b',
+]
+const NUMBERS = [
+  '0',
+  '1',
+  '-1',
+  '1.5',
+  '1e3',
+  '0x10',
+  '9007199254740991',
+  '9007199254740992',
+  '99999999999999999999',
+  '',
+  ' ',
+  'NaN',
+  'Infinity',
+  '+1',
+  '１',
+  '1000',
+  '1001',
+  '007',
+]
 const CURSORS = [...NUMBERS, 'abcd.1', 'ab.1', 'abcd.', '.1', '1.1', 'abcd.-1', `${'a'.repeat(33)}.1`, 'abcd.1.1', "abcd.1'--", 'null']
-const WORDS = ['', 'replay', 'live', 'snapshot', 'auto', 'run', 'chat', 'error', 'new', 'true', 'false', 'keep', 'delete', 'admin', 'null', '[]', '{}', '%00', '\ud800', "'", '"', '<script>', '../../etc/passwd', 'x'.repeat(5000)]
+const WORDS = [
+  '',
+  'replay',
+  'live',
+  'snapshot',
+  'auto',
+  'run',
+  'chat',
+  'error',
+  'new',
+  'true',
+  'false',
+  'keep',
+  'delete',
+  'admin',
+  'null',
+  '[]',
+  '{}',
+  '%00',
+  '\ud800',
+  "'",
+  '"',
+  '<script>',
+  '../../etc/passwd',
+  'x'.repeat(5000),
+]
 
 export const someId = (random: SeededRandom): string => (random.chance(0.6) ? someSession(random) : random.pick(IDS))
 export const someCursor = (random: SeededRandom): string => (random.chance(0.5) ? String(random.int(50)) : random.pick(CURSORS))
@@ -50,7 +115,36 @@ export function someJson(random: SeededRandom, depth = 4): unknown {
   }
 }
 
-const KEYS = ['type', 'header', 'payload', 'id', 'session_id', 'seq', 'events', 'event_type', 'content', 'session_name', 'kind', 'metadata', 'client_id', 'scopes', 'subject', 'scope', 'stream', 'last_seen_seq', 'epoch', 'mode', 'window_bytes', 'kinds', 'token', 'timestamp', '__proto__', 'constructor', 'toString', '']
+const KEYS = [
+  'type',
+  'header',
+  'payload',
+  'id',
+  'session_id',
+  'seq',
+  'events',
+  'event_type',
+  'content',
+  'session_name',
+  'kind',
+  'metadata',
+  'client_id',
+  'scopes',
+  'subject',
+  'scope',
+  'stream',
+  'last_seen_seq',
+  'epoch',
+  'mode',
+  'window_bytes',
+  'kinds',
+  'token',
+  'timestamp',
+  '__proto__',
+  'constructor',
+  'toString',
+  '',
+]
 export const someKey = (random: SeededRandom): string => random.pick(KEYS)
 
 /** Spoils a text: bytes flipped, cut, doubled, put in. */

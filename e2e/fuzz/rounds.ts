@@ -27,7 +27,8 @@ export const closeAgent = (): void => agent.destroy()
 /** A request through Node's client, answered whole; a stream is left after its first piece. */
 export function httpRound(random: SeededRandom, target: Target): Promise<Outcome> {
   const fuzz = someRequest(random, target.token)
-  const shown = (): string => `${fuzz.method} ${fuzz.path.slice(0, 300)} ${JSON.stringify(fuzz.headers).slice(0, 300)} ${fuzz.body?.toString('latin1').slice(0, 300) ?? ''}`
+  const shown = (): string =>
+    `${fuzz.method} ${fuzz.path.slice(0, 300)} ${JSON.stringify(fuzz.headers).slice(0, 300)} ${fuzz.body?.toString('latin1').slice(0, 300) ?? ''}`
   return new Promise(resolve => {
     let isDone = false
     const done = (fault: Outcome): void => {
@@ -39,7 +40,18 @@ export function httpRound(random: SeededRandom, target: Target): Promise<Outcome
     const timer = setTimeout(() => done('no answer in time'), STUCK_MS)
     const { host: _host, ...headers } = fuzz.headers
     const outgoing = request(
-      { port: target.port, host: '127.0.0.1', method: fuzz.method, path: fuzz.path, agent, headers: { ...headers, ...(fuzz.headers.host === undefined ? {} : { host: fuzz.headers.host }), ...(fuzz.body ? { 'content-length': fuzz.body.length } : {}) } },
+      {
+        port: target.port,
+        host: '127.0.0.1',
+        method: fuzz.method,
+        path: fuzz.path,
+        agent,
+        headers: {
+          ...headers,
+          ...(fuzz.headers.host === undefined ? {} : { host: fuzz.headers.host }),
+          ...(fuzz.body ? { 'content-length': fuzz.body.length } : {}),
+        },
+      },
       response => {
         let body = ''
         const type = String(response.headers['content-type'] ?? '')
@@ -74,7 +86,11 @@ export function httpRound(random: SeededRandom, target: Target): Promise<Outcome
 
 /** HEAD goes as GET: an answer without its body could not be told from the next one. */
 const wire = ({ method, path, headers, body }: FuzzRequest, port: number): string =>
-  `${method === 'HEAD' ? 'GET' : method} ${path} HTTP/1.1\r\n${Object.entries({ host: `127.0.0.1:${port}`, ...headers, ...(body ? { 'content-length': String(body.length) } : {}) })
+  `${method === 'HEAD' ? 'GET' : method} ${path} HTTP/1.1\r\n${Object.entries({
+    host: `127.0.0.1:${port}`,
+    ...headers,
+    ...(body ? { 'content-length': String(body.length) } : {}),
+  })
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')}\r\n${body?.toString('latin1') ?? ''}`
 
@@ -104,7 +120,8 @@ function rawRound(target: Target, pieces: readonly Buffer[], cut: boolean, shown
     socket.on('close', () => {
       clearTimeout(quiet)
       const bytes = Buffer.concat(received)
-      for (const match of bytes.toString('latin1').matchAll(/"type":"protocol\.(hello|ack|pong|watching)"|"code":"(\w+)"|HTTP\/1\.1 (101)/g)) target.count(`raw ${match[1] ?? match[2] ?? match[3]}`)
+      for (const match of bytes.toString('latin1').matchAll(/"type":"protocol\.(hello|ack|pong|watching)"|"code":"(\w+)"|HTTP\/1\.1 (101)/g))
+        target.count(`raw ${match[1] ?? match[2] ?? match[3]}`)
       const fault = faultOfBytes(bytes)
       resolve(fault === undefined ? undefined : `${fault}: ${shown}`)
     })
@@ -119,16 +136,33 @@ export function bytesRound(random: SeededRandom, target: Target): Promise<Outcom
   return rawRound(target, [bytes.subarray(0, at), bytes.subarray(at)], random.chance(0.3), JSON.stringify(bytes.toString('latin1').slice(0, 500)))
 }
 
-const PATHS = ['/ws', '/ws', '/ws', '/compat/sessions/ws', '/compat/terminal/ws', '/nowhere', '//[', '/%']
+const PATHS = ['/ws', '/ws', '/ws', '/compat/sessions/ws', '/compat/terminal/ws', '/nowhere', '//[', '/%', 'http://[', 'ws:', '*']
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
 /** A handshake, odd now and then, and frames behind it. */
 export function socketRound(random: SeededRandom, target: Target): Promise<Outcome> {
   const query = random.chance(0.4) ? `?session_id=${someId(random).replace(/[^\x21-\x7e]/g, '%')}` : someQuery(random)
-  const protocol = random.pick(['', '', 'Sec-WebSocket-Protocol: holdfast.v1+binary\r\n', 'Sec-WebSocket-Protocol: holdfast.v1+json\r\n', 'Sec-WebSocket-Protocol: x, y\r\n', 'Sec-WebSocket-Protocol: ,\r\n'])
+  const protocol = random.pick([
+    '',
+    '',
+    'Sec-WebSocket-Protocol: holdfast.v1+binary\r\n',
+    'Sec-WebSocket-Protocol: holdfast.v1+json\r\n',
+    'Sec-WebSocket-Protocol: x, y\r\n',
+    'Sec-WebSocket-Protocol: ,\r\n',
+  ])
   const authorization = random.chance(0.3) ? `Authorization: Bearer ${target.token}\r\n` : ''
   const head = `GET ${random.pick(PATHS)}${query} HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: ${random.chance(0.97) ? 13 : 8}\r\nSec-WebSocket-Key: ${random.chance(0.97) ? KEY : 'x'}\r\n${protocol}${authorization}\r\n`
   const frames = Array.from({ length: 1 + random.int(4) }, () => someFrames(random))
   const cut = frames.at(-1)?.cut === true || random.chance(0.2)
-  return rawRound(target, [Buffer.from(head, 'latin1'), ...frames.map(({ bytes }) => bytes)], cut, JSON.stringify(head.slice(0, 300) + Buffer.concat(frames.map(({ bytes }) => bytes)).toString('latin1').slice(0, 600)))
+  return rawRound(
+    target,
+    [Buffer.from(head, 'latin1'), ...frames.map(({ bytes }) => bytes)],
+    cut,
+    JSON.stringify(
+      head.slice(0, 300) +
+        Buffer.concat(frames.map(({ bytes }) => bytes))
+          .toString('latin1')
+          .slice(0, 600),
+    ),
+  )
 }
