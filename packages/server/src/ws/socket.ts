@@ -294,6 +294,9 @@ export class SocketSession implements Connection {
     const wanted = new Set(ids)
     for (const [id, source] of this.#sources) if (previous && source.watch === previous && !wanted.has(id)) this.#remove(source)
     for (const id of ids) {
+      // What is attached already goes on from where it is: taking its place at the head would lose what it has not seen.
+      const attached = this.#sources.get(id)
+      if (attached && attached.watch === undefined) continue
       // Gone since the list was read: nothing to watch.
       await this.#attach(access, id, { ...own, mode: 'live' }, { watch }).catch(() => undefined)
       if (this.#closed) return

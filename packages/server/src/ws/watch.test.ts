@@ -37,10 +37,13 @@ test('[fault 33] watching comes after the last hello also where a long replay fi
   // Turns of the server's loop, more than it needs to fill what nobody reads.
   for (let n = 0; n < 300; n++) await server.call('GET', '/healthz')
   const asked = client.ask('protocol.watch')
-  await until('all are attached behind what nobody reads', async () => (await server.call('GET', '/metrics')).text.includes('holdfast_attachments_total 62\n'))
+  await until('all are attached behind what nobody reads', async () => (await server.call('GET', '/metrics')).text.includes('holdfast_attachments_total 61\n'))
   client.socket.resume()
   const watching = await asked
   expect(hellos(client.messages.slice(0, client.messages.indexOf(watching))).filter(id => id !== 'big')).toHaveLength(60)
+  // The replay that was under way is not cut short by the watch.
+  await until('the whole replay', () => client.seqs('big').length === 1200)
+  expect(client.seqs('big')).toEqual(Array.from({ length: 1200 }, (_, index) => index + 1))
 })
 
 test('kinds filter; a second watch replaces the first, its attachments too; one session can be detached', async () => {
