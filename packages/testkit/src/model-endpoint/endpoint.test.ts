@@ -49,7 +49,7 @@ const USER = {
 }
 
 describe('the scripted model', () => {
-  it('[RUN-12] [CHAT-01] says how many messages it saw, and the prompt without what the agent added', async () => {
+  it('[RUN-12] says how many messages it saw, and the prompt without what the agent added', async () => {
     endpoint = await startModelEndpoint()
     expect((await ask([USER])).content).toEqual([{ type: 'text', text: 'saw-1 run it 😀' }])
     expect((await ask([USER, { role: 'assistant', content: 'x' }, { role: 'user', content: 'more' }])).content[0]?.text).toBe('saw-3 more')

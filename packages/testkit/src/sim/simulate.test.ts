@@ -2,16 +2,18 @@ import { createEngine, type Engine, type Store } from '@holdfast/core'
 import { describe, expect, it } from 'vitest'
 import { type SimOptions, type SimResult, type SimRule, simulate } from './simulate.ts'
 
-/** Seeds that once failed, and what they found. */
+/** Seeds that fail where the fix of what they found is taken out; found anew whenever the simulation itself changes. */
 const FAILED_ONCE: readonly (readonly [seed: number, what: string])[] = [
-  [6, 'a trim planned on an append that failed left memory ahead of the disk'],
-  [9, 'a rename went through on the feed place of a commit that failed'],
-  [132, 'a rename that was refused came back with the next one'],
-  [193, 'a rename that was refused came back with an append'],
-  [1530, 'clients went on sending to a session that had expired'],
-  [1982, 'a session that expired before its creation was answered'],
-  [100_404, 'a snapshot that was asked for while the session was being deleted was an invalid request'],
-  [4504, 'credit for a gap was refused before its snapshot came'],
+  [2, 'a trim or rename that was planned on a commit that fails leaves memory ahead of the disk'],
+  [13, 'the same, until nothing can be written any more'],
+  [14, 'a retry asks for its id before the first is stored, and hears of it after'],
+  [306, 'appends with ids overtake each other between the look for their ids and their plan'],
+  [253, 'a reader meets a trim that the store knows of and the engine does not yet'],
+  [44, 'an append after the clock was set back leaves another activity in memory than on disk'],
+  [55, 'an append that is planned behind a delete fails as stale'],
+  [144, 'the same, among others'],
+  [78, 'the last wake-up is lost'],
+  [1407, 'credit for a gap comes before its snapshot was asked for'],
 ]
 
 const ROUNDS = Math.max(1, Number(process.env.HOLDFAST_ROUNDS ?? 1))
