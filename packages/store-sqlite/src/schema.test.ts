@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { checkStore } from './check.ts'
 import { openDatabase, type Database } from './database.ts'
 import { logSum } from './logs.ts'
-import { chunkSum, MIGRATIONS, migrate, recordSum, versionOf, writeMeta } from './schema.ts'
+import { chunkSum, configureWriter, MIGRATIONS, migrate, recordSum, versionOf, writeMeta } from './schema.ts'
 import { openSqliteStore } from './sqlite-store.ts'
 import { ownFolder } from './testing/folders.ts'
 
@@ -105,4 +105,17 @@ it('[RUN-09] a migration that fails leaves the database as it was, and is run ag
   migrate(db)
   expect(db.prepare('SELECT sessions FROM owners WHERE owner = ?').get('ann')?.['sessions']).toBe(2)
   db.close()
+})
+
+it('[OPS-07] the writer flushes in full where the system tells the two apart (macOS), and syncs every commit', () => {
+  const db = openDatabase(join(ownFolder(), 'flush.db'))
+  try {
+    configureWriter(db, 'full')
+    const pragma = (name: string): unknown => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+    expect(['fullfsync', 'checkpoint_fullfsync', 'synchronous', 'journal_mode'].map(pragma)).toEqual([1, 1, 2, 'wal'])
+    configureWriter(db, 'relaxed')
+    expect(pragma('synchronous')).toBe(1)
+  } finally {
+    db.close()
+  }
 })
