@@ -41,7 +41,10 @@ export interface Site {
 }
 
 /** Serves one page with one script on a free port of loopback: an origin of its own. */
-export async function serveSite(script: string, html = '<!doctype html><meta charset="utf-8"><title>page</title><script type="module" src="/app.js"></script>'): Promise<Site> {
+export async function serveSite(
+  script: string,
+  html = '<!doctype html><meta charset="utf-8"><title>page</title><script type="module" src="/app.js"></script>',
+): Promise<Site> {
   const server: Server = createServer((request, response) => {
     const isScript = request.url === '/app.js'
     response.writeHead(200, { 'content-type': isScript ? 'text/javascript' : 'text/html' })

@@ -49,7 +49,7 @@ export function createLoopClient(name: string, history: History, random: SeededR
           sent++
           open++
           history.send(session, name, hashText(JSON.stringify(made)))
-          append(made).then(({ seq, duplicate }) => {
+          void append(made).then(({ seq, duplicate }) => {
             open--
             history.ack(name, { seq: seq as number, duplicate })
             wake()

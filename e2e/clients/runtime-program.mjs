@@ -25,7 +25,7 @@ const handle = client.attach(session, {
     told()
   },
   onStatus: state => {
-    if (state.phase === 'live') used = state.transport
+    if (state.phase === 'live') used ??= state.transport
     if (state.phase === 'failed') errors.push(String(state.error))
     told()
   },

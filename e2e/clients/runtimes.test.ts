@@ -5,7 +5,9 @@ import { findRuntimes, type Program, startProgram } from './runtimes.ts'
 const TOTAL = 60
 const runtimes = findRuntimes()
 /** Each on each transport; Node 20 has no WebSocket of its own, so it falls back by itself. */
-const programs = runtimes.flatMap(({ name, command }) => (['ws', 'sse', 'poll'] as const).map(transport => ({ name, command, transport, session: `${name.replace(' ', '')}-${transport}` })))
+const programs = runtimes.flatMap(({ name, command }) =>
+  (['ws', 'sse', 'poll'] as const).map(transport => ({ name, command, transport, session: `${name.replace(' ', '')}-${transport}` })),
+)
 const running = new Map<string, Program>()
 
 const headOf = async (session: string): Promise<number> =>
@@ -25,7 +27,7 @@ beforeAll(async () => {
   await Promise.all([...running.values()].map(program => program.half))
   for (const program of running.values()) program.go()
   // In the middle of what each appends one after the other.
-  await Promise.all([...running.keys()].map(session => until(`${session} at work`, async () => ((await headOf(session)) > TOTAL / 2))))
+  await Promise.all([...running.keys()].map(session => until(`${session} at work`, async () => (await headOf(session)) > TOTAL / 2)))
   await server.kill()
   server = await start()
 }, 120_000)

@@ -45,7 +45,10 @@ function oldNode(): string[] | undefined {
 function binary(scope: string, name: RegExp, path: string): string[] | undefined {
   const folder = join(SCRATCH, 'node_modules', scope)
   if (!existsSync(folder)) return undefined
-  const found = readdirSync(folder).filter(entry => name.test(entry)).map(entry => join(folder, entry, path)).find(candidate => answers(candidate) !== undefined)
+  const found = readdirSync(folder)
+    .filter(entry => name.test(entry))
+    .map(entry => join(folder, entry, path))
+    .find(candidate => answers(candidate) !== undefined)
   return found === undefined ? undefined : [found]
 }
 
@@ -56,7 +59,11 @@ function installPackages(): void {
     mkdirSync(fresh, { recursive: true })
     writeFileSync(join(fresh, 'package.json'), '{"private":true}')
     const wanted = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`)
-    execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', ...wanted], { cwd: fresh, stdio: 'ignore', timeout: 60_000 })
+    execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', ...wanted], {
+      cwd: fresh,
+      stdio: 'ignore',
+      timeout: 60_000,
+    })
     renameSync(fresh, SCRATCH)
   } catch {
     // Somebody else was quicker, or there is no registry: what is missing is said by name.

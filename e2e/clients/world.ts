@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { freePort, type ServerProcess, startServer, tempDir } from '../lib/process.ts'
 import { bundle, launch, serveSite, type Site } from './browser.ts'
+import type { FollowOptions } from './page/app.ts'
 import { createPickyProxy, type PickyProxy } from './picky-proxy.ts'
 
 declare global {
@@ -23,6 +24,9 @@ export interface World {
   /** A run with a new id; append to it with `append`. */
   run(owner?: 'admin'): Promise<string>
   append(session: string, count: number, owner?: 'admin'): Promise<void>
+  /** The whole log, past the client. */
+  log(session: string): Promise<readonly { readonly payload: { readonly content?: unknown } }[]>
+  follow(page: Page, options: Partial<FollowOptions> & { readonly session: string }): Promise<void>
   /** A page with a storage of its own, once its script runs. */
   page(context?: BrowserContext): Promise<Page>
   close(): Promise<void>
@@ -32,7 +36,7 @@ export async function createWorld(chromium: string): Promise<World> {
   const script = await bundle('e2e/clients/page/app.ts')
   const site = await serveSite(script)
   const [port, dataDir, browser] = await Promise.all([freePort(), tempDir(), launch(chromium)])
-  const start = (): Promise<ServerProcess> => startServer({ port, dataDir, args: ['--allow-origin', site.origin], env: { HOLDFAST_LOG_LEVEL: 'error' } })
+  const start = (): Promise<ServerProcess> => startServer({ port, dataDir, args: ['--allow-origin', site.origin], env: { HOLDFAST_LOG_LEVEL: 'warn' } })
   let server = await start()
   const token = readFileSync(server.tokenFile as string, 'utf8').trim()
   const proxy = await createPickyProxy(port)
@@ -56,6 +60,8 @@ export async function createWorld(chromium: string): Promise<World> {
     kill: async () => void (await server.kill()),
     restart: async () => {
       server = await start()
+      // A restart after a kill is nothing to warn of.
+      if (server.stderr() !== '') console.error(server.stderr())
     },
     run: async owner => {
       const id = `run-${++sessions}`
@@ -68,6 +74,11 @@ export async function createWorld(chromium: string): Promise<World> {
         Array.from({ length: count }, (_, index) => ({ event_type: 'message', role: 'assistant', content: `text ${index}` })),
         owner,
       ),
+    log: async session => {
+      const answer = await fetch(`${server.url}/sessions/${session}/events?limit=1000`)
+      return ((await answer.json()) as { events: { payload: { content?: unknown } }[] }).events
+    },
+    follow: (page, options) => page.evaluate(given => globalThis.app.follow(given), { url: proxy.url, ...options }),
     page: async given => {
       const context = given ?? (await browser.newContext())
       if (!given) contexts.push(context)
@@ -85,13 +96,14 @@ export async function createWorld(chromium: string): Promise<World> {
   }
 }
 
-
 export const dense = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
 
-/** Waits in the page until it has `count` events, then gives their seqs. */
+/** Waits in the page until it has `count` events, then gives their seqs; where they are not dense it says what the page went through. */
 export async function seqsOf(page: Page, count: number, name = 'main'): Promise<number[]> {
   await page.waitForFunction(([wanted, key]) => globalThis.app.seqs(key).length >= wanted, [count, name] as const)
-  return page.evaluate(key => globalThis.app.seqs(key), name)
+  const [seqs, phases] = await page.evaluate(key => [globalThis.app.seqs(key), globalThis.app.followed.get(key)?.phases ?? []] as const, name)
+  if (seqs.some((seq, index) => seq !== index + 1)) console.error(`${name} is not dense: ${phases.join(', ')}`)
+  return seqs
 }
 
 export const phaseOf = (page: Page, phase: string, name = 'main'): Promise<unknown> =>

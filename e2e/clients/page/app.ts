@@ -16,6 +16,7 @@ export interface Followed {
   readonly client: holdfast.Client
   readonly handle: holdfast.Attachment
   readonly seqs: number[]
+  /** Each new `<transport> <phase>`, hellos and resets. */
   readonly phases: string[]
 }
 
@@ -34,7 +35,7 @@ export const app = {
         url,
         ...(token === undefined ? {} : { token }),
         ...(transports ? { transports: transports.map(transport => MAKE[transport]()) } : {}),
-        policy: { baseMs: 20, capMs: 200, connectMs: 3000, ...policy },
+        policy: { baseMs: 20, capMs: 200, connectMs: 3000, maxTries: 10_000, ...policy },
       })
     clients.set(key, made)
     return made
@@ -50,6 +51,8 @@ export const app = {
         seqs.push(event.header.seq)
         if (keepAs !== undefined) localStorage.setItem(keepAs, JSON.stringify(seqs))
       },
+      onHello: hello => void phases.push(`hello ${hello.resume} ${hello.epoch} ${hello.head_seq} at ${handle.cursor}`),
+      onReset: reset => void phases.push(`reset ${reset.epoch}.${reset.seq}`),
       onStatus: state => {
         const text = `${state.transport} ${state.phase}`
         if (phases.at(-1) !== text) phases.push(text)

@@ -136,12 +136,8 @@ export function createClient(options: ClientOptions): Client {
   const open = (sessionId: string, read: ReadOptions, apply: (delivery: Delivery) => void | Promise<void>): Attachment => {
     if (read.cursor !== undefined && !parseCursor(read.cursor))
       throw new HoldfastError('invalid_cursor', 'The cursor must be <epoch>.<seq> or <seq>.', { cursor: read.cursor })
-    const handle = openAttachment(
-      { clock, random, policy, store, clientId, place, shareOutbox, input: sessions.input },
-      sessionId,
-      read,
-      apply,
-      () => closers.delete(handle.close),
+    const handle = openAttachment({ clock, random, policy, store, clientId, place, shareOutbox, input: sessions.input }, sessionId, read, apply, () =>
+      closers.delete(handle.close),
     )
     closers.add(handle.close)
     return handle

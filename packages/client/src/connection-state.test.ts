@@ -1,6 +1,6 @@
 import { HoldfastError } from '@holdfast/protocol/wire'
 import { describe, expect, test } from 'vitest'
-import { type ConnectionInput, type ConnectionState, connectionAfter, DEFAULT_POLICY, initialConnection } from './connection-state.ts'
+import { type ConnectionInput, type ConnectionState, connectionAfter, DEFAULT_POLICY, initialConnection, upgradeInMs } from './connection-state.ts'
 import { type Failure, transportFailure } from './failure.ts'
 
 const rules = { policy: { ...DEFAULT_POLICY, baseMs: 100, capMs: 1000, maxTries: 5 }, transports: 3 }
@@ -75,7 +75,32 @@ describe('connection state', () => {
     const chance = run([{ type: 'upgrade' }], fallen)
     expect(chance).toMatchObject({ phase: 'connecting', transport: 0 })
     expect(run([lost()], chance)).toMatchObject({ phase: 'connecting', transport: 1, upgrades: 1 })
-    expect(run([{ type: 'opened' }, { type: 'heard' }], chance)).toMatchObject({ transport: 0, returnTo: undefined, upgrades: 0 })
+    const taken = run([{ type: 'opened' }, { type: 'heard' }], chance)
+    expect(taken).toMatchObject({ transport: 0, returnTo: undefined, upgrades: 1 })
+    expect(run([{ type: 'progress' }], taken)).toMatchObject({ transport: 0, upgrades: 0 })
+  })
+
+  test('[CLI-01] where the first transport has worked before, its chance comes soon; later after each that was vain', () => {
+    const policy = { ...DEFAULT_POLICY, stableMs: 5_000, upgradeMs: 300_000 }
+    const patient = { policy: { ...policy, maxTries: 100 }, transports: 3 }
+    const fall = (from: ConnectionState, times: number): ConnectionState => {
+      let state = from
+      for (let tries = 0; tries < times; tries++) state = connectionAfter(connectionAfter(state, lost(), patient), { type: 'due' }, patient)
+      return connectionAfter(connectionAfter(state, { type: 'opened' }, patient), { type: 'heard' }, patient)
+    }
+    const never = fall(run([{ type: 'wanted' }]), 2)
+    expect([never.transport, upgradeInMs(never, policy)]).toEqual([1, 300_000])
+    let state = fall(run([...open, { type: 'progress' }]), 5)
+    const waits: number[] = []
+    for (let chance = 0; chance < 12; chance++) {
+      waits.push(upgradeInMs(state, policy))
+      state = run([{ type: 'upgrade' }, lost(), { type: 'opened' }, { type: 'heard' }], state)
+    }
+    expect(waits.slice(0, 4)).toEqual([5_000, 10_000, 20_000, 40_000])
+    expect(waits.at(-1)).toBe(4_800_000)
+    // One that opens and dies again does not start the count anew.
+    const dies = run([{ type: 'upgrade' }, { type: 'opened' }, { type: 'heard' }], never)
+    expect(dies.upgrades).toBe(1)
   })
 
   test('[CLI-01] states are values: no input changes one that was given out', () => {

@@ -12,7 +12,7 @@ export interface ConnectionPolicy extends BackoffPolicy {
   readonly connectMs: number
   /** A connection that lived this long was a good one. */
   readonly stableMs: number
-  /** A lesser transport gives the first one another chance after this long; doubled after each vain chance. */
+  /** A lesser transport gives the first one another chance after this long (`stableMs` where that has worked before); doubled after each vain chance. */
   readonly upgradeMs: number
   /** Without any message for this many heartbeats the connection counts as dead (contract section 3). */
   readonly silentHeartbeats: number
@@ -115,6 +115,22 @@ const common = (state: ConnectionState): Common => ({
   failure: state.failure,
 })
 
+/**
+ * How long to stay on a lesser transport before the first one gets another chance. Where that has worked before, it was
+ * most likely the server that was away, and no proxy is in the way: then soon.
+ */
+export function upgradeInMs(state: ConnectionState, policy: ConnectionPolicy): number {
+  const worked = (state.proven & 1) !== 0
+  const most = policy.upgradeMs * 16
+  return Math.min(most, (worked ? Math.min(policy.stableMs, policy.upgradeMs) : policy.upgradeMs) * 2 ** Math.min(state.upgrades, 40))
+}
+
+function progressed(state: Extract<ConnectionState, { phase: 'open' }>): ConnectionState {
+  const upgrades = state.transport === 0 ? 0 : state.upgrades
+  if (state.tries === 0 && state.strikes === 0 && !state.failure && upgrades === state.upgrades) return state
+  return { ...state, tries: 0, strikes: 0, failure: undefined, upgrades }
+}
+
 /** The next state; inputs that mean nothing in a state leave it as it is (CLI-01). */
 export function connectionAfter(state: ConnectionState, input: ConnectionInput, rules: ConnectionRules): ConnectionState {
   if (state.phase === 'closed') return state
@@ -127,10 +143,15 @@ export function connectionAfter(state: ConnectionState, input: ConnectionInput, 
       return state.phase === 'connecting' ? { ...common(state), phase: 'open', heard: false } : state
     case 'heard':
       if (state.phase !== 'open' || state.heard) return state
-      return { ...state, heard: true, proven: state.proven | (1 << state.transport), returnTo: undefined, upgrades: state.transport === 0 ? 0 : state.upgrades }
+      return {
+        ...state,
+        heard: true,
+        proven: state.proven | (1 << state.transport),
+        returnTo: undefined,
+        upgrades: state.returnTo === undefined ? state.upgrades : state.upgrades + 1,
+      }
     case 'progress':
-      if (state.phase !== 'open' || (state.tries === 0 && state.strikes === 0 && !state.failure)) return state
-      return { ...state, tries: 0, strikes: 0, failure: undefined }
+      return state.phase === 'open' ? progressed(state) : state
     case 'lost':
       return state.phase === 'connecting' || state.phase === 'open' ? lost(state, input, rules) : state
     case 'due':

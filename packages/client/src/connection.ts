@@ -1,6 +1,6 @@
 import type { Hello } from '@holdfast/protocol'
 import { HEARTBEAT_MS } from '@holdfast/protocol/wire'
-import { type ConnectionInput, type ConnectionPolicy, type ConnectionState, connectionAfter, initialConnection } from './connection-state.ts'
+import { type ConnectionInput, type ConnectionPolicy, type ConnectionState, connectionAfter, initialConnection, upgradeInMs } from './connection-state.ts'
 import { type Failure, failureFromBody, failureFromThrown, transportFailure } from './failure.ts'
 import { encodeMessage, type Message } from './message.ts'
 import type { Clock, Random, Signals, TokenSource } from './ports.ts'
@@ -229,7 +229,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     apply({ type: 'heard' })
     later(policy.stableMs, () => apply({ type: 'progress' }))
     watchSilence(attempt)
-    if (state.transport > 0) later(policy.upgradeMs * 2 ** Math.min(state.upgrades, 4), () => apply({ type: 'upgrade' }))
+    if (state.transport > 0) later(upgradeInMs(state, policy), () => apply({ type: 'upgrade' }))
   }
 
   const watchSilence = (attempt: number): void => {

@@ -22,10 +22,15 @@ describe('web store', () => {
   test('[CLI-02] what was written is read again, whatever it is', () => {
     const own = storage()
     const store = createWebStore(own, at(1))
-    const values: Record<string, string> = { [cursorKey('c', 's')]: 'Eabc.42', [outboxKey('c', 's')]: '[{"id":"1:2"}]', [nameKey('main')]: '7:s', [cursorKey('c', 't')]: '42' }
-    for (const [key, value] of Object.entries(values)) store.set(key, value)
+    const values: Record<string, string> = {
+      [cursorKey('c', 's')]: 'Eabc.42',
+      [outboxKey('c', 's')]: '[{"id":"1:2"}]',
+      [nameKey('main')]: '7:s',
+      [cursorKey('c', 't')]: '42',
+    }
+    for (const [key, value] of Object.entries(values)) void store.set(key, value)
     for (const [key, value] of Object.entries(values)) expect(createWebStore(own, at(2)).get(key)).toBe(value)
-    store.delete(cursorKey('c', 's'))
+    void store.delete(cursorKey('c', 's'))
     expect(store.get(cursorKey('c', 's')) ?? undefined).toBeUndefined()
   })
 
@@ -34,10 +39,10 @@ describe('web store', () => {
     own.setItem('other', 'x')
     own.setItem(cursorKey('older', 's'), 'Eabc.1')
     const old = createWebStore(own, at(0))
-    old.set(cursorKey('gone', 's'), 'Eabc.1')
-    old.set(cursorKey('used', 's'), 'Eabc.2')
-    old.set(outboxKey('gone', 's'), '[]')
-    old.set(nameKey('main'), 's')
+    void old.set(cursorKey('gone', 's'), 'Eabc.1')
+    void old.set(cursorKey('used', 's'), 'Eabc.2')
+    void old.set(outboxKey('gone', 's'), '[]')
+    void old.set(nameKey('main'), 's')
     expect(createWebStore(own, at(20)).get(cursorKey('used', 's'))).toBe('Eabc.2')
     createWebStore(own, at(30))
     expect(own.keys()).toContain(cursorKey('gone', 's'))
@@ -46,10 +51,17 @@ describe('web store', () => {
   })
 
   test('[CLI-02] a storage that is full or forbidden keeps nothing and throws nothing', () => {
-    const broken = new Proxy({}, { get: () => () => { throw new Error('denied') } }) as WebStorage
+    const broken = new Proxy(
+      {},
+      {
+        get: () => () => {
+          throw new Error('denied')
+        },
+      },
+    ) as WebStorage
     const store = createWebStore(broken, at(0))
-    store.set(cursorKey('c', 's'), 'Eabc.1')
+    void store.set(cursorKey('c', 's'), 'Eabc.1')
     expect(store.get(cursorKey('c', 's'))).toBeUndefined()
-    store.delete(cursorKey('c', 's'))
+    void store.delete(cursorKey('c', 's'))
   })
 })

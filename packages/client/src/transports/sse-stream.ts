@@ -73,12 +73,18 @@ async function patience({ clock, slowMs, slow }: StreamPorts, follower: Follower
   await taken.finally(stop)
 }
 
-async function openStream({ options, url, token, listener, signal }: StreamPorts, followers: readonly Follower[]): Promise<ReadableStreamDefaultReader<Uint8Array>> {
+async function openStream(
+  { options, url, token, listener, signal }: StreamPorts,
+  followers: readonly Follower[],
+): Promise<ReadableStreamDefaultReader<Uint8Array>> {
   const [first] = followers
   if (!first) throw new TypeError('a stream without followers')
   const common = { mode: first.mode, on_missing: first.request.onMissing, client_id: listener.clientId, attempt: attemptOf(listener.attempt) }
   const list = followers.map(({ sessionId, cursor }) => (cursor === undefined ? sessionId : `${sessionId}@${cursor}`)).join(',')
-  const path = followers.length > 1 ? `/events${queryFrom({ attach: list, ...common })}` : `${eventsPath(first.sessionId)}${queryFrom({ cursor: first.cursor, ...common })}`
+  const path =
+    followers.length > 1
+      ? `/events${queryFrom({ attach: list, ...common })}`
+      : `${eventsPath(first.sessionId)}${queryFrom({ cursor: first.cursor, ...common })}`
   const response = await get(options, url + path, token, 'text/event-stream', signal)
   if (response.headers.get('content-type')?.startsWith('text/event-stream') && response.body) return response.body.getReader()
   await response.body?.cancel()

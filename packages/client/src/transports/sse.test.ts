@@ -82,13 +82,15 @@ describe('shared event streams', () => {
   test('[SEQ-16] a cut stream is asked for again with a fresh list', async () => {
     const all = IDS.map(id => follow(id))
     await live(all)
-    IDS.forEach((id, index) => append(id, index))
+    for (const [index, id] of IDS.entries()) append(id, index)
     for (const [index, one] of all.entries()) await reach(one, index)
     server.cutAll()
     for (const id of IDS) append(id, 1)
     for (const [index, one] of all.entries()) await reach(one, index + 1)
     expect(all.map(one => one.seqs)).toEqual(IDS.map((_, index) => dense(index + 1)))
-    expect(server.attaches.slice(-IDS.length).map(attach => attach.cursor)).toEqual(IDS.map((_, index) => (expect.stringMatching(new RegExp(`^Efake0001\\.(${index}|${index + 1})$`)))))
+    expect(server.attaches.slice(-IDS.length).map(attach => attach.cursor)).toEqual(
+      IDS.map((_, index) => expect.stringMatching(new RegExp(`^Efake0001\\.(${index}|${index + 1})$`))),
+    )
     expect(server.http.open).toBe(1)
   })
 

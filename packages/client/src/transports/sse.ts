@@ -137,4 +137,3 @@ export function sseTransport(options: SseOptions = {}): ClientTransport {
 
 const sameFollowers = (some: readonly Follower[], others: readonly Follower[]): boolean =>
   some.length === others.length && some.every(follower => others.includes(follower))
-
