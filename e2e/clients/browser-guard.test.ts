@@ -104,21 +104,21 @@ describeInBrowser('who may', () => {
   })
 
   test('[OPS-01] a token goes in the first message, over fetch in a header; a wrong one is final', async () => {
-    const session = await world.run('admin')
+    const [session, other] = [await world.run('admin'), await world.run('admin')]
     const page = await world.page()
     for (const transport of ['ws', 'sse', 'poll'] as const) {
       await world.follow(page, { session, name: transport, token: world.token, transports: [transport] })
       await phaseOf(page, 'live', transport)
-      await page.evaluate(name => globalThis.app.followed.get(name)?.client.close(), transport)
       world.proxy.asked.length = 0
-      await world.follow(page, { session, name: `${transport} wrong`, token: `hf_${'x'.repeat(43)}`, transports: [transport] })
+      await world.follow(page, { session: other, name: `${transport} wrong`, token: `hf_${'x'.repeat(43)}`, transports: [transport] })
       await phaseOf(page, 'failed', `${transport} wrong`)
       const code = await page.evaluate(
         name => (globalThis.app.followed.get(name)?.handle.state.error as { code?: string } | undefined)?.code,
         `${transport} wrong`,
       )
       expect(code).toBe('unauthorized')
-      expect(world.proxy.asked.filter(asked => asked.startsWith('GET')).length).toBe(1)
+      // What follows the first session goes on asking.
+      expect(world.proxy.asked.filter(asked => asked === 'GET /ws' || asked.startsWith(`GET /sessions/${other}`))).toHaveLength(1)
     }
     await page.close()
   })

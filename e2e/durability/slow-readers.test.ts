@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { ROOT, type ServerProcess, startServer, until } from '../lib/process.ts'
+import { recordResult } from '../lib/results.ts'
 import { createRun, must } from './lib/client.ts'
 import { memoryOf, noProc } from './lib/means.ts'
 import { isDense, watch } from './lib/watch.ts'
@@ -136,9 +137,7 @@ describe('slow readers', () => {
       slowestMs = Math.max(slowestMs, performance.now() - beganAt)
     }
     const { peakBytes } = memoryOf(server.pid)
-    process.stdout.write(
-      `40 readers that never read 45 MiB: ${JSON.stringify({ more_rss_mib: Math.round((peakBytes - base) / MiB), slowest_3_mib_ms: Math.round(slowestMs) })}\n`,
-    )
+    recordResult('40 readers that never read 45 MiB', { more_rss_mib: Math.round((peakBytes - base) / MiB), slowest_3_mib_ms: Math.round(slowestMs) })
     expect(peakBytes - base, `${Math.round((peakBytes - base) / MiB)} MiB more`).toBeLessThan(BOUND_BYTES)
     expect(isDense(live.seqs, 1)).toBe(true)
     for (const socket of mute) socket.destroy()

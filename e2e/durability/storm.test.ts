@@ -1,6 +1,7 @@
 import { createSeededRandom } from '@holdfast/testkit/sim'
 import { expect, it, vi } from 'vitest'
 import { freePort, startServer, tempDir, until } from '../lib/process.ts'
+import { recordResult } from '../lib/results.ts'
 import { createRun, item, must } from './lib/client.ts'
 import { startCrowdReader } from './lib/crowd.ts'
 import { memoryOf, noProc, noSockets } from './lib/means.ts'
@@ -50,9 +51,13 @@ it(`[fault 17] ${READERS} readers come back within a second of a kill -9: each g
   await append(5)
   await until('all at the head again', () => behind() === 0, 40_000)
   const convergedMs = performance.now() - killedAt
-  process.stdout.write(
-    `storm: ${JSON.stringify({ readers: READERS, serving_ms: Math.round(servingMs), converged_ms: Math.round(convergedMs), peak_rss_mib: noProc() ?? Math.round(memoryOf(second.pid).peakBytes / 2 ** 20), connects: readers.reduce((sum, { reader }) => sum + reader.connects, 0) })}\n`,
-  )
+  recordResult('storm: readers resume after kill -9', {
+    readers: READERS,
+    serving_ms: Math.round(servingMs),
+    converged_ms: Math.round(convergedMs),
+    peak_rss_mib: noProc() ?? Math.round(memoryOf(second.pid).peakBytes / 2 ** 20),
+    connects: readers.reduce((sum, { reader }) => sum + reader.connects, 0),
+  })
   expect(readers.map(({ reader }) => reader.fault).filter(fault => fault !== undefined)).toEqual([])
   expect(readers.every(({ reader }) => reader.connects >= 2)).toBe(true)
   for (const { reader } of readers) reader.stop()

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createCuttingProxy } from '../lib/cutting-proxy.ts'
 import { killInCommit } from '../lib/kill-point.ts'
 import { freePort, type ServerProcess, startServer, tempDir, until } from '../lib/process.ts'
+import { recordResult } from '../lib/results.ts'
 import { startProducer } from '../lib/producers.ts'
 import { startReader, TRANSPORTS } from '../lib/readers.ts'
 import { createRun, keyOfRunEvent, readWhole } from '../lib/stress.ts'
@@ -86,9 +87,15 @@ describe('a day of coding agents', () => {
       await proxy.close()
       heapBytes = Math.max(heapBytes, process.memoryUsage().heapUsed)
       const connects = readers.reduce((sum, reader) => sum + reader.connects, 0)
-      process.stdout.write(
-        `transcripts: ${JSON.stringify({ events: EVENTS * REPORTERS, mb: Math.round(bytes / 1e6), kills, cuts: proxy.cuts, connects, heap_mb: Math.round(heapBytes / 1e6), seed })}\n`,
-      )
+      recordResult('real transcripts, amplified; watchers cut, server killed', {
+        events: EVENTS * REPORTERS,
+        mb: Math.round(bytes / 1e6),
+        kills,
+        cuts: proxy.cuts,
+        connects,
+        heap_mb: Math.round(heapBytes / 1e6),
+        seed,
+      })
       expect(check(history)).toEqual([])
       expect(bytes).toBeGreaterThan(1_250_000 * rounds)
       expect(kills).toBeGreaterThan(0)

@@ -28,3 +28,5 @@ form.addEventListener('submit', event => {
     status.textContent = error.message
   })
 })
+// Not before there is somebody to listen.
+for (const element of form.elements) element.disabled = false

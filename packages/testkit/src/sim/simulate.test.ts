@@ -19,11 +19,11 @@ const FAILED_ONCE: readonly (readonly [seed: number, what: string])[] = [
 const ROUNDS = Math.max(1, Number(process.env.HOLDFAST_ROUNDS ?? 1))
 const SEEDS_PER_ROUND = 2000
 const FIRST_SEED = Number(process.env.HOLDFAST_FIRST_SEED ?? 10_000)
-const REPLAYED = process.env.HOLDFAST_SEED
+const REPLAYED = process.env.HOLDFAST_SIM_SEED
 
 function explain(seed: number, { violations, trace }: SimResult): string {
   const lines = violations.slice(0, 10).map(({ rule, session, detail }) => `  ${rule} ${session}: ${detail}`)
-  return `seed ${seed} (trace ${trace}) found ${violations.length}; replay it with HOLDFAST_SEED=${seed}\n${lines.join('\n')}`
+  return `seed ${seed} (trace ${trace}) found ${violations.length}; replay it with HOLDFAST_SIM_SEED=${seed}\n${lines.join('\n')}`
 }
 
 async function expectSound(seed: number, options?: SimOptions): Promise<SimResult> {
