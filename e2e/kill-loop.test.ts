@@ -20,6 +20,7 @@ describe('kill -9', () => {
       })
       recordResult('kill -9 in mid-append, connections cut', { ...result, violations: result.violations.length, seed })
       expect(result.violations).toEqual([])
+      expect([result.epochs, result.resets]).toEqual([1, 0])
       expect(result.events).toBeGreaterThan(kills)
       expect(result.cuts).toBeGreaterThan(0)
       if (canSeeSyscalls()) expect(result.killsInCommit * 3).toBeGreaterThanOrEqual(kills)

@@ -31,6 +31,9 @@ export interface StressResult {
   readonly killsInCommit: number
   readonly cuts: number
   readonly connects: number
+  /** A kill changes no epoch, so there is one, and no reader is ever told to start over. */
+  readonly epochs: number
+  readonly resets: number
 }
 
 /** An item's key: the id that its producer gave it. */
@@ -102,6 +105,7 @@ export async function stress(options: StressOptions): Promise<StressResult> {
   const events = await settle(server, proxy, history, sessions, readers)
   await server.stop()
   await proxy.close()
+  const hellos = history.readers.flatMap(reader => reader.hellos)
   return {
     violations: check(history),
     inputs: history.inputs.size,
@@ -110,6 +114,8 @@ export async function stress(options: StressOptions): Promise<StressResult> {
     killsInCommit,
     cuts: proxy.cuts,
     connects: readers.reduce((sum, reader) => sum + reader.connects, 0),
+    epochs: new Set(hellos.map(hello => hello.epoch)).size,
+    resets: hellos.filter(hello => hello.resume === 'reset').length,
   }
 }
 
