@@ -60,7 +60,7 @@ async function post(id: string, options: PostOptions, io: Io): Promise<void> {
   let posted = 0
   for await (const { items } of batches) {
     const body = items.map(withId)
-    const answer = await persistently(() => api.request('POST', `${sessionPath(id)}/events`, { body }), io)
+    const answer = await persistently(() => api.request('POST', `${sessionPath(id)}/events`, { body }), io, { wasReached: posted > 0 })
     posted += items.length
     const result = answer.body as { first_seq: number; last_seq: number; duplicate: boolean }
     if (options.json) io.out(jsonLine(result))
