@@ -34,7 +34,6 @@ export interface Counters {
   appended: number
   duplicates: number
   attached: number
-  refusedWrites: number
 }
 
 export const EMPTY_RECORD: SessionRecord = {

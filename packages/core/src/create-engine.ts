@@ -68,7 +68,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     retention: options.retention ?? {},
     idleExpiryMs: options.idleExpiryMs ?? {},
     watchers: new Set(),
-    counters: { appended: 0, duplicates: 0, attached: 0, refusedWrites: 0 },
+    counters: { appended: 0, duplicates: 0, attached: 0 },
     isDraining: false,
   }
   const sweep = createSweep(context, options.sweepMs)
