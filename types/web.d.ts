@@ -2,6 +2,7 @@
 export {}
 
 interface Encoder {
+  encodeInto(text: string, target: Uint8Array): { readonly read: number; readonly written: number }
   encode(text?: string): Uint8Array<ArrayBuffer>
 }
 interface Decoder {

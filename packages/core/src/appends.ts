@@ -10,9 +10,9 @@ import {
   statusFromState,
   type Summary,
 } from '@holdfast/protocol'
-import { requireScope } from './access.ts'
+import { feedRowId, isVisible, requireScope } from './access.ts'
 import { announce, type Context, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
-import type { AppendResult, Principal } from './engine.ts'
+import type { AppendResult, InputResult, Principal } from './engine.ts'
 import { once } from './idempotency.ts'
 import type { Log } from './log.ts'
 import type { IdKey, IdRow, SessionRecord } from './ports.ts'
@@ -64,6 +64,47 @@ export async function appendEvents(
         ),
     })
   })
+}
+
+/**
+ * The same for one producer's message whose id is new, in one step: undefined where anything has to be waited for, and the long way is taken.
+ * Most appends go here; every promise less is felt.
+ */
+export function appendNow(
+  context: Context,
+  principal: Principal,
+  id: string,
+  items: readonly unknown[],
+  { key, digest, ...options }: NewAppend,
+): Promise<InputResult> | undefined {
+  const log = context.logs.peek(id)
+  if (!log || log.gone || log.isSettling || log.isInTurn || !isVisible(principal, log.row) || log.row.kind === 'feed') return undefined
+  const feed = context.logs.peek(feedRowId(log.row.owner))
+  if (!feed || feed.gone || feed.isSettling) return undefined
+  const name = `${key.sender}\n${key.id}`
+  if (log.idsInFlight.has(name) || context.store.mayHaveId?.(key) !== false) return undefined
+  const kind = kindOf(context, log.row.kind)
+  const parsed = parseItems(context, kind, id, items, false)
+  if (parsed.some(item => item.id !== undefined)) return undefined
+  const drafts = draftsFrom(context, parsed, options)
+  const done = context.writer.writeNow([log, feed], transaction => {
+    refuseEnded(transaction, log, kind)
+    const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
+    const lastSeq = firstSeq + drafts.length - 1
+    const result: InputResult = { id: key.id, seq: lastSeq, duplicate: false, firstSeq }
+    transaction.id({ ...key, digest: digest(), firstSeq, lastSeq, at: transaction.now, answer: JSON.stringify(result) })
+    return result
+  })
+  const free = (): void => void log.idsInFlight.delete(name)
+  log.idsInFlight.set(name, done.then(free, free))
+  return done
+}
+
+export interface NewAppend {
+  readonly key: IdKey
+  readonly digest: () => string
+  readonly clientId?: string
+  readonly traceId?: string
 }
 
 const repeatedResults = (answer: string): NonNullable<AppendResult['results']> =>

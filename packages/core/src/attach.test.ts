@@ -117,8 +117,7 @@ describe('an attachment', () => {
   it('[fault 2] an append just before caught_up arrives once, after it or before it, and caught_up names the head at attach', async () => {
     const { engine } = await withLog({ events: 3 })
     const reader = await attach(engine)
-    for (let pulls = 0; pulls < 4; pulls++) await reader.pull(65_536)
-    expect(reader.cursor).toBe(3)
+    while (reader.cursor < 3) await reader.pull(65_536)
     await add(engine, 4)
     const rest = await take(reader)
     expect(rest.types).toEqual(['protocol.caught_up', 'counter.add'])

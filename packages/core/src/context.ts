@@ -63,7 +63,7 @@ export function refuseWhileDraining(context: Context): void {
 
 /** The live log of a session that this principal may see. Throws `not_found`, `session_deleted`, `session_expired`. */
 export async function loadVisible(context: Context, principal: Principal, id: string): Promise<Log> {
-  const found = await context.logs.load(id)
+  const found = context.logs.peek(id) ?? (await context.logs.load(id))
   if (!found) throw notFound(id)
   const row = found instanceof Log ? found.row : found
   if (!isVisible(principal, row) || row.kind === 'feed') throw notFound(id)
@@ -75,7 +75,7 @@ export async function loadVisible(context: Context, principal: Principal, id: st
 /** The log of an owner's feed, made when it is first asked for. */
 export async function loadFeed(context: Context, owner: string): Promise<Log> {
   const id = feedRowId(owner)
-  const found = await context.logs.load(id)
+  const found = context.logs.peek(id) ?? (await context.logs.load(id))
   if (found instanceof Log) return found
   const now = context.now()
   const row: SessionRow = {

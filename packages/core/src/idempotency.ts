@@ -16,7 +16,8 @@ export interface Once<T> {
  */
 export async function once<T>(context: Context, log: Log | undefined, key: IdKey, digest: string, { repeated, first }: Once<T>): Promise<T> {
   return inTurn(log?.idsInFlight ?? creationsOf(context), `${key.sender}\n${key.id}`, async () => {
-    const [row] = await context.store.findIds([key])
+    // Asked before anything is awaited: most ids are new.
+    const row = context.store.mayHaveId?.(key) === false ? undefined : (await context.store.findIds([key]))[0]
     if (log?.gone) throw log.gone
     if (!row) return first((firstSeq, lastSeq, answer) => ({ ...key, digest, firstSeq, lastSeq, at: context.now(), answer }))
     if (row.digest !== digest) throw new HoldfastError('conflict', `The id "${key.id}" was used before with another body.`, { id: key.id })

@@ -1,6 +1,6 @@
 import { canonicalJson, HoldfastError, INPUTS, isInputType, MAX_DEPTH } from '@holdfast/protocol'
 import { requireScope } from './access.ts'
-import { type Also, appendEvents } from './appends.ts'
+import { type Also, appendEvents, appendNow } from './appends.ts'
 import { type Context, loadVisible, refuseWhileDraining } from './context.ts'
 import type { AppendResult, InputMessage, InputResult, Principal } from './engine.ts'
 import { once } from './idempotency.ts'
@@ -12,6 +12,15 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   if (!isInputType(input.type)) throw new HoldfastError('invalid_request', `There is no input "${input.type}".`, { field: 'type', inputs: Object.keys(INPUTS) })
   const { kind, payload: schema } = INPUTS[input.type]
   requireScope(principal, input.type === 'session.append' ? 'produce' : 'write')
+  const senderId = input.clientId === undefined ? `ip:${principal.subject}` : `ic:${input.clientId}`
+  const digestOf = (): string => context.digest(canonicalJson({ type: input.type, payload: input.payload ?? {} }, 'timestamp'))
+  if (input.type === 'session.append' && input.id !== undefined) {
+    const { events } = (input.payload ?? {}) as { events?: unknown }
+    const key = { sessionId, sender: senderId, id: input.id }
+    const done =
+      Array.isArray(events) && events.length > 0 ? appendNow(context, principal, sessionId, events, { key, digest: digestOf, ...senderOf(input) }) : undefined
+    if (done) return done
+  }
   const log = await loadVisible(context, principal, sessionId)
   if (kind !== null && kind !== log.row.kind)
     throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
@@ -20,9 +29,8 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   const payload = parseWith<unknown>(schema, input.payload ?? {}, input.type === 'session.append' ? MAX_DEPTH + 2 : MAX_DEPTH)
   const id = input.id ?? context.random.id()
   if (input.id === undefined) return perform(context, principal, sessionId, input, payload, id)
-  const key = { sessionId, sender: input.clientId === undefined ? `ip:${principal.subject}` : `ic:${input.clientId}`, id }
-  const digest = context.digest(canonicalJson({ type: input.type, payload: input.payload ?? {} }, 'timestamp'))
-  return once<InputResult>(context, log, key, digest, {
+  const key = { sessionId, sender: senderId, id }
+  return once<InputResult>(context, log, key, digestOf(), {
     repeated: row => repeatedAnswer(JSON.parse(row.answer) as InputResult),
     first: record =>
       perform(context, principal, sessionId, input, payload, id, (transaction, result) =>
@@ -30,6 +38,11 @@ export async function takeInput(context: Context, principal: Principal, sessionI
       ),
   })
 }
+
+const senderOf = ({ clientId, traceId }: InputMessage): { clientId?: string; traceId?: string } => ({
+  ...(clientId === undefined ? {} : { clientId }),
+  ...(traceId === undefined ? {} : { traceId }),
+})
 
 const repeatedAnswer = (first: InputResult): InputResult => ({
   ...first,
@@ -57,11 +70,9 @@ async function perform(
         firstSeq: result.firstSeq,
         ...(result.results ? { results: result.results } : {}),
       })
-      const options = {
-        ...(input.clientId === undefined ? {} : { clientId: input.clientId }),
-        ...(input.traceId === undefined ? {} : { traceId: input.traceId }),
-      }
-      return answer(await appendEvents(context, principal, sessionId, events, options, also && ((transaction, result) => also(transaction, answer(result)))))
+      return answer(
+        await appendEvents(context, principal, sessionId, events, senderOf(input), also && ((transaction, result) => also(transaction, answer(result)))),
+      )
     }
     case 'session.rename': {
       const answer = { id, seq: null, duplicate: false }

@@ -31,7 +31,8 @@ export class Log {
   /** A change that stands alone waits, or is under way. */
   #claimed = false
   #waiting: (() => void)[] = []
-  #turn: Promise<void> = Promise.resolve()
+  /** The end of the newest piece of work in order; undefined while there is none. */
+  #turn: Promise<void> | undefined
   readonly #readers = new Set<LogReader>()
   readonly #subscribe: (listener: () => void) => () => void
   #unsubscribe: (() => void) | undefined
@@ -80,16 +81,26 @@ export class Log {
   /** Appends go on in the order in which they were asked for; `planned` lets the next one go before this one is on disk. */
   async inOrder<T>(work: (planned: () => void) => Promise<T>): Promise<T> {
     const before = this.#turn
-    let planned: () => void = () => undefined
-    this.#turn = new Promise<void>(resolve => {
-      planned = resolve
+    let resolve: () => void = () => undefined
+    const turn = new Promise<void>(settle => {
+      resolve = settle
     })
-    await before
+    this.#turn = turn
+    const planned = (): void => {
+      if (this.#turn === turn) this.#turn = undefined
+      resolve()
+    }
+    if (before) await before
     try {
       return await work(planned)
     } finally {
       planned()
     }
+  }
+
+  /** True while an append waits for its turn, or has it and no seqs yet. */
+  get isInTurn(): boolean {
+    return this.#turn !== undefined
   }
 
   /** Resolves when a new commit may be planned: at once, or after everything in flight behind a failed commit has failed too, or after the change that stands alone. */

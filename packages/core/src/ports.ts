@@ -171,6 +171,8 @@ export interface Store {
   countSessions(owner: string): Promise<number>
   /** In the order of the keys; undefined where unknown. */
   findIds(keys: readonly IdKey[]): Promise<(IdRow | undefined)[]>
+  /** False only where no row of this key was ever stored or is on its way; a store that can't tell without looking leaves it out. */
+  mayHaveId?(key: IdKey): boolean
   /** Forgets ids older than `before` (ms) whose events are trimmed or that belong to no session. */
   expireIds(before: number): Promise<number>
   /** Whole events after `after`, ascending, at most `maxBytes` of body (one event always fits); undefined at the head. */

@@ -8,4 +8,14 @@ export function createSteadyTime(clock: Clock): () => number {
 }
 
 /** RFC 3339, UTC, ms. */
-export const isoFromMs = (ms: number): string => new Date(ms).toISOString()
+export function isoFromMs(ms: number): string {
+  if (ms !== lastMs) {
+    lastMs = ms
+    lastIso = new Date(ms).toISOString()
+  }
+  return lastIso
+}
+
+/** Many events share a millisecond. */
+let lastMs = Number.NaN
+let lastIso = ''

@@ -1,4 +1,15 @@
-import { bytesFromText, chunksFromEvents, encodeEvent, HoldfastError, TURN_BYTES, type Chunk, type EventDraft, type Limits } from '@holdfast/protocol'
+import {
+  bytesFromText,
+  type Chunk,
+  chunkFromText,
+  chunksFromEvents,
+  encodeEvent,
+  type EventDraft,
+  HoldfastError,
+  type Limits,
+  RECORD_HEADER_BYTES,
+  TURN_BYTES,
+} from '@holdfast/protocol'
 import { goneError } from './access.ts'
 import type { Log } from './log.ts'
 import { damagedError, type Logs } from './logs.ts'
@@ -40,6 +51,8 @@ export interface Transaction {
 export interface Writer {
   /** Appends, with what goes along: plans in one tick over `logs` that have settled, then resolves when all of it is on disk. Rejects with HoldfastError and nothing of it stored. */
   write<T>(logs: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
+  /** As `write`, for logs that are known to be settled: plans before it returns. Throws what planning throws. */
+  writeNow<T>(logs: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
   /** The same for a change of `log` that may append nothing to it: it waits for all that is in flight there, and what comes later waits for it. */
   writeAlone<T>(log: Log, others: readonly Log[], plan: (transaction: Transaction) => T): Promise<T>
   /** Resolves when nothing is in flight. */
@@ -66,7 +79,19 @@ interface Change {
 
 /** The one place where events get their seq, timestamp and bytes (decisions 1 and 3). */
 export function createWriter({ store, logs, clock, now, limits, fence, logger, onFatal }: WriterOptions): Writer {
-  const inFlight = new Set<Promise<unknown>>()
+  let inFlight = 0
+  const idlers: (() => void)[] = []
+
+  const checkSize = (bytes: number, index: number): void => {
+    const max = limits.event_bytes
+    if (bytes <= max) return
+    throw new HoldfastError('too_large', `An event is at most ${max} bytes, this one has ${bytes}; put large content into a blob.`, {
+      limit: 'event_bytes',
+      max,
+      bytes,
+      index,
+    })
+  }
 
   const plan = <T>(build: (transaction: Transaction) => T): { result: T; commit: Commit; changes: Map<Log, Change> } => {
     const at = now()
@@ -79,6 +104,19 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
     const trims: { sessionId: string; floor: number }[] = []
     const ids: IdRow[] = []
     const docs: Doc[] = []
+
+    const encode = (drafts: readonly EventDraft[], as: string, firstSeq: number): Chunk[] => {
+      const texts = drafts.map((draft, index) => encodeEvent(draft, as, firstSeq + index, timestamp))
+      const [only] = texts
+      if (only !== undefined && texts.length === 1) {
+        const chunk = chunkFromText(only, firstSeq)
+        checkSize(chunk.body.byteLength - RECORD_HEADER_BYTES, 0)
+        return [chunk]
+      }
+      const events = texts.map(bytesFromText)
+      for (const [index, event] of events.entries()) checkSize(event.byteLength, index)
+      return chunksFromEvents(events, firstSeq, TURN_BYTES)
+    }
 
     const changeOf = (log: Log): Change => {
       let change = changes.get(log)
@@ -95,25 +133,10 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
       append(log, drafts, as = log.id) {
         const change = changeOf(log)
         const firstSeq = change.row.head + 1
-        const events = drafts.map((draft, index) => {
-          const bytes = bytesFromText(encodeEvent(draft, as, firstSeq + index, timestamp))
-          if (bytes.byteLength > limits.event_bytes)
-            throw new HoldfastError(
-              'too_large',
-              `An event is at most ${limits.event_bytes} bytes, this one has ${bytes.byteLength}; put large content into a blob.`,
-              {
-                limit: 'event_bytes',
-                max: limits.event_bytes,
-                bytes: bytes.byteLength,
-                index,
-              },
-            )
-          return bytes
-        })
         let bytes = change.row.bytes
         let head = change.row.head
         const activityAt = Math.max(at, change.row.activityAt)
-        for (const chunk of chunksFromEvents(events, firstSeq, TURN_BYTES)) {
+        for (const chunk of encode(drafts, as, firstSeq)) {
           appends.push({ sessionId: log.id, activityAt, ...chunk })
           change.chunks.push(chunk)
           bytes += chunk.body.byteLength
@@ -145,17 +168,15 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
     return { result, changes, commit: { creates, appends, patches, drops, trims, ids, docs, fence } }
   }
 
-  const finish = async (commit: Commit, changes: Map<Log, Change>): Promise<void> => {
-    try {
-      await store.commit(commit)
-    } catch (thrown) {
-      const error = errorFromStore(thrown)
-      for (const log of changes.keys()) log.failed(error)
-      if (thrown instanceof StoreError && (thrown.code === 'fatal' || thrown.code === 'fenced')) onFatal(thrown)
-      else
-        logger.warn('a commit failed', { error: thrown instanceof Error ? thrown.message : String(thrown), sessions: [...changes.keys()].map(log => log.id) })
-      throw error
-    }
+  const failed = (thrown: unknown, changes: ReadonlyMap<Log, Change>): HoldfastError => {
+    const error = errorFromStore(thrown)
+    for (const log of changes.keys()) log.failed(error)
+    if (thrown instanceof StoreError && (thrown.code === 'fatal' || thrown.code === 'fenced')) onFatal(thrown)
+    else logger.warn('a commit failed', { error: thrown instanceof Error ? thrown.message : String(thrown), sessions: [...changes.keys()].map(log => log.id) })
+    return error
+  }
+
+  const succeeded = (changes: ReadonlyMap<Log, Change>): void => {
     for (const [log, change] of changes) {
       log.committed(change.row, change.chunks)
       log.touched = true
@@ -165,43 +186,55 @@ export function createWriter({ store, logs, clock, now, limits, fence, logger, o
     }
   }
 
-  /** In the tick in which the logs were found ready. */
-  const commitNow = async <T>(touched: readonly Log[], build: (transaction: Transaction) => T): Promise<T> => {
+  /** In the tick in which the logs were found ready. One promise for each commit: there are many of them. */
+  const writeNow = <T>(touched: readonly Log[], build: (transaction: Transaction) => T): Promise<T> => {
     for (const log of touched) if (log.gone) throw log.gone
     const { result, commit, changes } = plan(build)
-    if (isEmpty(commit)) return result
+    if (isEmpty(commit)) return Promise.resolve(result)
     for (const [log, change] of changes) log.begin(change.row)
-    const done = finish(commit, changes)
-    inFlight.add(done)
-    try {
-      await done
-    } finally {
-      inFlight.delete(done)
-    }
-    return result
+    inFlight++
+    return store.commit(commit).then(
+      () => {
+        succeeded(changes)
+        landed()
+        return result
+      },
+      (thrown: unknown) => {
+        const error = failed(thrown, changes)
+        landed()
+        throw error
+      },
+    )
+  }
+
+  const landed = (): void => {
+    if (--inFlight > 0) return
+    for (const resolve of idlers.splice(0)) resolve()
   }
 
   return {
+    writeNow,
     async write(touched, build) {
       while (touched.some(log => log.isSettling)) await Promise.all(touched.map(log => log.settled()))
-      return commitNow(touched, build)
+      return writeNow(touched, build)
     },
     async writeAlone(log, others, build) {
       const release = await log.alone()
       try {
         while (others.some(other => other.isSettling)) await Promise.all(others.map(other => other.settled()))
-        return await commitNow([log, ...others], build)
+        return await writeNow([log, ...others], build)
       } finally {
         release()
       }
     },
     async idle() {
-      while (inFlight.size > 0) await Promise.allSettled(inFlight)
+      while (inFlight > 0) await new Promise<void>(resolve => idlers.push(resolve))
     },
   }
 }
 
-const isEmpty = ({ fence: _, ...parts }: Commit): boolean => Object.values(parts).every(part => part.length === 0)
+const isEmpty = ({ creates, appends, patches, drops, trims, ids, docs }: Commit): boolean =>
+  !(appends?.length || ids?.length || patches?.length || creates?.length || drops?.length || trims?.length || docs?.length)
 
 /** The one translation of a store's errors. */
 export function errorFromStore(thrown: unknown): HoldfastError {

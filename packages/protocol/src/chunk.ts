@@ -32,6 +32,50 @@ export function chunksFromEvents(events: readonly Uint8Array[], firstSeq: number
   return chunks
 }
 
+/** One chunk of chunks that follow each other; at least one. */
+export function joinChunks(chunks: readonly Chunk[]): Chunk {
+  const first = chunks[0] as Chunk
+  if (chunks.length === 1) return first
+  const body = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.body.byteLength, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk.body, at)
+    at += chunk.body.byteLength
+  }
+  return { firstSeq: first.firstSeq, lastSeq: (chunks.at(-1) as Chunk).lastSeq, body }
+}
+
+/** Small chunks share buffers of this size: a typed array with memory of its own costs more than what is in it. */
+const SLAB_BYTES = 8 * 1024
+
+/** A text longer than this gets memory of its own. */
+const SMALL_CHARS = 1024
+
+let slab = new Uint8Array(0)
+let slabUsed = 0
+
+/** The chunk of one event, encoded where it will lie. */
+export function chunkFromText(text: string, seq: number): Chunk {
+  if (text.length > SMALL_CHARS) {
+    const event = encoder.encode(text)
+    return { firstSeq: seq, lastSeq: seq, body: bodyFromEvents([event], RECORD_HEADER_BYTES + event.byteLength) }
+  }
+  // UTF-8 has at most three bytes for a UTF-16 unit.
+  if (slab.byteLength - slabUsed < RECORD_HEADER_BYTES + text.length * 3) {
+    slab = new Uint8Array(SLAB_BYTES)
+    slabUsed = 0
+  }
+  const start = slabUsed + RECORD_HEADER_BYTES
+  const { written } = encoder.encodeInto(text, slab.subarray(start))
+  slab[slabUsed] = 0
+  slab[slabUsed + 1] = written >>> 16
+  slab[slabUsed + 2] = (written >>> 8) & 0xff
+  slab[slabUsed + 3] = written & 0xff
+  const body = slab.subarray(slabUsed, start + written)
+  slabUsed = start + written
+  return { firstSeq: seq, lastSeq: seq, body }
+}
+
 /** The records of some events, one after the other. */
 function bodyFromEvents(events: readonly Uint8Array[], bytes: number): Uint8Array {
   const body = new Uint8Array(bytes)

@@ -2,7 +2,7 @@ import type { Desk } from './desk.ts'
 import { blobPath } from './paths.ts'
 import type { Log } from './logs.ts'
 import type { CommitItem, Failure, Item, Result } from './messages.ts'
-import { docSum, idSum } from './schema.ts'
+import { docSum } from './schema.ts'
 import { sumOf } from './checksum.ts'
 import { putSnapshot } from './snapshots.ts'
 import { trimLog } from './trim.ts'
@@ -30,7 +30,7 @@ function checkLive(desk: Desk, log: Log | undefined, id: string): Failure | unde
   return undefined
 }
 
-function checkCommit({ sql, logs, quarantined, fence }: Desk, commit: CommitItem): Failure | undefined {
+function checkCommit({ logs, ids, quarantined, fence }: Desk, commit: CommitItem): Failure | undefined {
   if (commit.fence < fence) return failure('fenced', 'another holder took the store over')
   const heads = new Map<string, number>()
   for (const create of commit.creates ?? []) {
@@ -56,12 +56,15 @@ function checkCommit({ sql, logs, quarantined, fence }: Desk, commit: CommitItem
     if (sessionId !== '' && isUnknown(sessionId)) return failure('stale', `there is no session ${sessionId}`, sessionId)
     const text = `${sessionId}\n${sender}\n${id}`
     const key = sessionId === '' ? 0 : logs.find(sessionId)?.key
-    const taken = seen.has(text) || (key !== undefined && sql('SELECT 1 FROM ids WHERE session = ? AND sender = ? AND id = ?').get(key, sender, id))
+    const taken = seen.has(text) || (key !== undefined && ids.has(key, sender, id))
     if (taken) return failure('exists', `id ${id} exists`, sessionId)
     seen.add(text)
   }
   return undefined
 }
+
+/** True for what only appends and names ids: it may wait in the journal before it is filed. */
+export const isPlainItem = (item: Item): boolean => item.op === 'commit' && !item.creates && !item.patches && !item.drops && !item.trims && !item.docs
 
 /** Does an item that was checked; what it throws takes the whole transaction back. */
 export function applyItem(desk: Desk, item: Item, bodies: Uint8Array): Result {
@@ -98,16 +101,13 @@ const known = (desk: Desk, id: string): Log => {
 }
 
 function applyCommit(desk: Desk, commit: CommitItem, bodies: Uint8Array): Result {
-  const { sql, logs } = desk
+  const { sql, logs, ids, journal } = desk
   for (const create of commit.creates ?? []) logs.add(create)
   for (const { id, firstSeq, lastSeq, activityAt, offset, bytes } of commit.appends ?? []) {
     const log = known(desk, id)
-    log.pending.push({ firstSeq, lastSeq, body: bodies.subarray(offset, offset + bytes) })
-    log.head = lastSeq
-    log.activityAt = activityAt
-    log.bytes += bytes
+    logs.append(log, { firstSeq, lastSeq, body: bodies.subarray(offset, offset + bytes) }, activityAt)
     logs.totals.logBytes += bytes
-    logs.touch(log)
+    journal.append(log)
   }
   for (const patch of commit.patches ?? []) {
     const log = known(desk, patch.id)
@@ -119,19 +119,9 @@ function applyCommit(desk: Desk, commit: CommitItem, bodies: Uint8Array): Result
   }
   for (const { id, floor } of commit.trims ?? []) trimLog(desk, known(desk, id), floor)
   for (const [sessionId, sender, id, digest, firstSeq, lastSeq, at, answer] of commit.ids ?? []) {
-    const session = sessionId === '' ? 0 : known(desk, sessionId).key
-    const crc = idSum({ session, sender, id, digest, first_seq: firstSeq, last_seq: lastSeq, at, answer })
-    sql('INSERT INTO ids (session, sender, id, digest, first_seq, last_seq, at, answer, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
-      session,
-      sender,
-      id,
-      digest,
-      firstSeq,
-      lastSeq,
-      at,
-      answer,
-      crc,
-    )
+    const entry = [sessionId === '' ? 0 : known(desk, sessionId).key, sender, id, digest, firstSeq, lastSeq, at, answer] as const
+    ids.add(entry)
+    journal.id(entry)
   }
   for (const [collection, id, value] of commit.docs ?? []) {
     if (value === null) sql('DELETE FROM docs WHERE collection = ? AND id = ?').run(collection, id)

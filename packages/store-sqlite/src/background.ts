@@ -7,7 +7,6 @@ import { expireIds } from './expire.ts'
 import type { Folder } from './fold.ts'
 import type { Failure, Result, ToWorker, WorkerSettings } from './messages.ts'
 import { readCold, writeCold } from './cold.ts'
-import type { Task } from './writer.ts'
 
 /** The work that no caller waits for: erasing, folding, compressing; one thing at a time, in small steps between the groups. */
 export interface Background {
@@ -25,7 +24,9 @@ export interface Background {
 export interface BackgroundOptions {
   readonly settings: WorkerSettings
   readonly desk: Desk
-  readonly run: (task: Task) => Promise<Result>
+  readonly run: (work: () => Result) => Promise<Result>
+  /** Files what the journal holds. */
+  readonly file: () => Promise<Result>
   readonly log: (level: 'debug' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
   readonly onDamage: (error: DamagedError) => void
   readonly folder: Folder
@@ -151,8 +152,12 @@ export function createBackground(options: BackgroundOptions): Background {
     receive(message) {
       if (message.type === 'tick') void inLane(() => chillDue(message.now))
       if (message.type === 'expire') answer(message.request, () => expireIds(desk.sql, options.run, message.before))
+      if (message.type === 'file') {
+        void options.file().then(result => options.reply(message.request, 0, result && 'failure' in result ? result.failure : undefined))
+      }
       if (message.type === 'fold') {
         answer(message.request, async () => {
+          await options.file()
           if (message.all) await foldEverything()
           else await chillDue(message.now)
           await eraseAll()

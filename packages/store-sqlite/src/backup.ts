@@ -6,6 +6,7 @@ import { openDatabase } from './database.ts'
 import { OpenError } from './errors.ts'
 import { makeFolder, syncFolder } from './files.ts'
 import { openGuard } from './guard.ts'
+import { commitsOf } from './journal.ts'
 import { setEpoch } from './opening.ts'
 import { blobPath, pathsOf, segmentPath } from './paths.ts'
 import { readMeta, versionOf } from './schema.ts'
@@ -77,7 +78,7 @@ function takeDatabase(from: string, to: string): State {
     for (const row of db.prepare('SELECT b.session, b.sha256, b.bytes FROM blobs b JOIN sessions s ON s.key = b.session').iterate()) {
       files.push({ path: blobPath(row['session'] as number, row['sha256'] as string), bytes: row['bytes'] as number })
     }
-    return { epoch: readMeta(db, 'epoch') ?? '', commits: Number(readMeta(db, 'commits') ?? 0), files }
+    return { epoch: readMeta(db, 'epoch') ?? '', commits: commitsOf(db), files }
   } finally {
     db.close()
   }

@@ -5,6 +5,7 @@ import { contentOf } from './blobs.ts'
 import { cachedSql, faultOf, openDatabase, type Row, type Sql } from './database.ts'
 import { DamagedError, OpenError } from './errors.ts'
 import { isPutBack, readGuard } from './guard.ts'
+import { commitsOf, surveyJournal } from './journal.ts'
 import { isHeld } from './lock.ts'
 import { logFromRow, type Log } from './logs.ts'
 import { blobPath, pathsOf, segmentPath, type Paths } from './paths.ts'
@@ -75,11 +76,15 @@ export async function checkStore(
       await new Promise(resolve => setImmediate(resolve))
     }
     problems.push(...checkDocs(sql))
+    const waiting = surveyJournal(db)
+    found.events += waiting.events
+    found.bytes += waiting.bytes
+    if (waiting.damaged > 0) problems.push({ sessionId: '', problem: `${waiting.damaged} rows of the journal do not fit their checksums` })
     const quarantined = sql('SELECT session FROM quarantine ORDER BY session')
       .all()
       .map(row => row['session'] as string)
     const epoch = readMeta(db, 'epoch') ?? ''
-    const guard = guardState({ epoch, commits: Number(readMeta(db, 'commits') ?? 0) }, paths.guard)
+    const guard = guardState({ epoch, commits: commitsOf(db) }, paths.guard)
     return { epoch, schema, sessions, ...found, inUse, guard, quarantined, problems, strays: inUse ? [] : straysOf(sql, paths) }
   } finally {
     db.close()

@@ -1,4 +1,6 @@
 import type { Sql } from './database.ts'
+import type { Ids } from './ids.ts'
+import type { Journal } from './journal.ts'
 import type { Logs } from './logs.ts'
 import type { Paths } from './paths.ts'
 
@@ -6,6 +8,8 @@ import type { Paths } from './paths.ts'
 export interface Desk {
   readonly sql: Sql
   readonly logs: Logs
+  readonly ids: Ids
+  readonly journal: Journal
   readonly paths: Paths
   /** Sessions whose logs are not to be trusted. */
   readonly quarantined: Set<string>

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs'
 import { openDatabase, outdatedSqlite } from './database.ts'
 import { OpenError } from './errors.ts'
 import { openGuard } from './guard.ts'
+import { commitsOf } from './journal.ts'
 import { holdLock } from './lock.ts'
 import { setEpoch } from './opening.ts'
 import { pathsOf } from './paths.ts'
-import { readMeta, versionOf } from './schema.ts'
+import { versionOf } from './schema.ts'
 import { randomEpoch } from './sqlite-store.ts'
 
 /** Gives the logs of a copied or put-back data folder a new identity, so that readers of the other history start anew; the new epoch. Throws OpenError; nobody may have the folder open. */
@@ -20,7 +21,7 @@ export function renewEpoch(dataDir: string, newEpoch: () => string = randomEpoch
     try {
       if (versionOf(db) === 0) throw new OpenError('damaged', 'holdfast.db is empty: there is nothing to give a new epoch to.')
       const epoch = newEpoch()
-      const commits = Number(readMeta(db, 'commits') ?? 0) + 1
+      const commits = commitsOf(db) + 1
       setEpoch(db, { epoch, commits })
       const guard = openGuard(paths.guard)
       guard.write({ epoch, commits })

@@ -2,14 +2,13 @@ import type { Desk } from './desk.ts'
 import { removeDurably } from './files.ts'
 import type { Result } from './messages.ts'
 import { blobFolder, segmentPath } from './paths.ts'
-import type { Task } from './writer.ts'
 
 /** Rows that one step takes, so that commits wait for it a few milliseconds at most. */
 const SLICE = { files: 64, chunks: 64, ids: 1000, snapshots: 4 } as const
 
 export interface EraserOptions {
   readonly desk: Desk
-  readonly run: (task: Task) => Promise<Result>
+  readonly run: (work: () => Result) => Promise<Result>
   readonly onRemoved: (segments: readonly number[]) => void
   readonly step: (name: string) => void
 }

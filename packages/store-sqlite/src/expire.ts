@@ -1,12 +1,11 @@
 import type { Sql } from './database.ts'
 import type { Result } from './messages.ts'
-import type { Task } from './writer.ts'
 
 /** Rows that one transaction looks at. */
 const SLICE = 1000
 
 /** Forgets ids older than `before` whose events are trimmed or that belong to no session; how many it were. */
-export async function expireIds(sql: Sql, run: (task: Task) => Promise<Result>, before: number): Promise<number> {
+export async function expireIds(sql: Sql, run: (work: () => Result) => Promise<Result>, before: number): Promise<number> {
   let expired = await expireOf(sql, run, 0, before)
   let session = 0
   for (;;) {
@@ -17,7 +16,7 @@ export async function expireIds(sql: Sql, run: (task: Task) => Promise<Result>, 
   }
 }
 
-async function expireOf(sql: Sql, run: (task: Task) => Promise<Result>, session: number, before: number): Promise<number> {
+async function expireOf(sql: Sql, run: (work: () => Result) => Promise<Result>, session: number, before: number): Promise<number> {
   let expired = 0
   let after: readonly [string, string] = ['', '']
   for (;;) {

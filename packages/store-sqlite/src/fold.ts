@@ -9,7 +9,6 @@ import type { Piece } from './records.ts'
 import { chunkSum, readMeta, writeMeta } from './schema.ts'
 import { blocksAfter, buildSegment, openSegment, readBlocks, segmentFromRow, segmentSum, SEGMENT_COLUMNS, type Segment } from './segments.ts'
 import type { Database } from './database.ts'
-import type { Task } from './writer.ts'
 
 /** What moves events from rows into files. */
 export interface Folder {
@@ -24,7 +23,7 @@ export interface FolderOptions {
   readonly desk: Desk
   readonly segmentBytes: number
   /** Runs a task in the next transaction. */
-  readonly run: (task: Task) => Promise<Result>
+  readonly run: (work: () => Result) => Promise<Result>
   readonly onRemoved: (segments: readonly number[]) => void
   readonly step: (name: string) => void
 }

@@ -36,12 +36,16 @@ export interface Totals {
   logBytes: number
 }
 
-/** The sessions that a transaction touches; `flush` writes them before it commits, `forget` after it ended either way. */
+/** The sessions that transactions touch: kept in memory over those that only append, until `flush` writes what they changed. */
 export interface Logs {
   readonly totals: Totals
   /** Throws DamagedError. */
   find(id: string): Log | undefined
+  /** Throws DamagedError. */
+  findByKey(key: number): Log | undefined
   add(create: CreateItem): Log
+  /** Adds events that follow the head, to be rows when the log is flushed. */
+  append(log: Log, piece: Piece, activityAt: number): void
   /** Has the row written at the end; `status`, `life`, `parent`, `floor` and `folded` only where `whole` is said. */
   touch(log: Log, whole?: boolean): void
   setRecord(log: Log, record: string): void
@@ -50,8 +54,12 @@ export interface Logs {
   flushPending(log: Log): void
   /** Gives back the logs with at least `foldBytes` in chunk rows. */
   flush(foldBytes: number): Log[]
-  /** The transaction is over: was committed, and these are the totals, or was taken back. */
-  end(isCommitted: boolean, totals: Totals): void
+  /** The transaction was committed with everything flushed, and these are the totals. */
+  filed(totals: Totals): void
+  /** The transaction was committed, and what was appended waits in the journal. */
+  kept(totals: Totals): void
+  /** The transaction was taken back: memory is to be filled from the database again. */
+  forget(totals: Totals): void
 }
 
 /** Rows that are remembered from one transaction to the next; the writer is the only one who changes them. */
@@ -62,19 +70,31 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
   const touched = new Map<Log, boolean>()
   let current = { ...totals }
 
+  const take = (row: Row | undefined): Log | undefined => {
+    if (!row) return undefined
+    const id = row['id'] as string
+    const known = logs.get(id)
+    if (known) return known
+    if (!sessionFits(row)) throw new DamagedError(id, 'the row of the session does not fit its checksum')
+    const log = logFromRow(row)
+    logs.set(id, log)
+    return log
+  }
+
   const self: Logs = {
     get totals() {
       return current
     },
     find(id) {
-      const known = logs.get(id)
-      if (known) return known
-      const row = sql(`SELECT ${SESSION_COLUMNS}, crc FROM sessions WHERE id = ?`).get(id)
-      if (!row) return undefined
-      if (!sessionFits(row)) throw new DamagedError(id, 'the row of the session does not fit its checksum')
-      const log = logFromRow(row)
-      logs.set(id, log)
-      return log
+      return logs.get(id) ?? take(sql(`SELECT ${SESSION_COLUMNS}, crc FROM sessions WHERE id = ?`).get(id))
+    },
+    findByKey: key => take(sql(`SELECT ${SESSION_COLUMNS}, crc FROM sessions WHERE key = ?`).get(key)),
+    append(log, piece, activityAt) {
+      log.pending.push(piece)
+      log.head = piece.lastSeq
+      log.activityAt = activityAt
+      log.bytes += piece.body.byteLength
+      self.touch(log)
     },
     add(create) {
       const { changes: _, lastInsertRowid } = sql(
@@ -135,10 +155,18 @@ export function createLogs(sql: Sql, totals: Totals): Logs {
       }
       return foldable
     },
-    end(isCommitted, after) {
+    filed(totals) {
       touched.clear()
-      if (!isCommitted || logs.size > REMEMBERED) logs.clear()
-      current = { ...after }
+      if (logs.size > REMEMBERED) logs.clear()
+      current = { ...totals }
+    },
+    kept(totals) {
+      current = { ...totals }
+    },
+    forget(totals) {
+      touched.clear()
+      logs.clear()
+      current = { ...totals }
     },
   }
   return self

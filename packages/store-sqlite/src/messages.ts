@@ -73,13 +73,22 @@ export type ToWorker =
   | { readonly type: 'fold'; readonly request: number; readonly now: number; readonly all: boolean }
   | { readonly type: 'expire'; readonly request: number; readonly before: number }
   | { readonly type: 'erase'; readonly request: number }
+  /** Files what the journal holds. */
+  | { readonly type: 'file'; readonly request: number }
   | { readonly type: 'close' }
 
 export type FromWorker =
   | { readonly type: 'ready'; readonly epoch: string; readonly quarantined: readonly string[] }
   | { readonly type: 'refused'; readonly code: string; readonly message: string }
-  /** For the oldest `count` items that were not settled before. */
-  | { readonly type: 'settled'; readonly count: number; readonly results: readonly (readonly [index: number, result: Exclude<Result, undefined>])[] }
+  /** For the oldest `count` items that were not settled before, by the group commit of this number; all up to `filed` is in the tables. */
+  | {
+      readonly type: 'settled'
+      readonly commit: number
+      readonly filed: number
+      readonly count: number
+      readonly results: readonly (readonly [index: number, result: Exclude<Result, undefined>])[]
+    }
+  | { readonly type: 'filed'; readonly filed: number }
   | { readonly type: 'reply'; readonly request: number; readonly value: number; readonly failure?: Failure | undefined }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
   /** Segments whose files are gone. */

@@ -3,6 +3,7 @@ import { configureWriter, migrate, readMeta, writeMeta } from './schema.ts'
 import { faultOf, openDatabase, type Database } from './database.ts'
 import { OpenError } from './errors.ts'
 import { isPutBack, openGuard, readGuard, type Guard } from './guard.ts'
+import { commitsOf, surveyJournal } from './journal.ts'
 import type { Totals } from './logs.ts'
 import type { Paths } from './paths.ts'
 
@@ -18,6 +19,8 @@ export interface Opened {
   readonly wasPutBack: boolean
   /** True when the last process that wrote did not close it: what it had committed was taken from the write-ahead log. */
   readonly wasKilled: boolean
+  /** Group commits that do not fit their checksum and are lost. */
+  readonly damagedGroups: number
 }
 
 /** Opens the database for its one writer, brings its schema up to date and compares it with its guard. Throws OpenError. */
@@ -28,18 +31,20 @@ export function openForWriting(paths: Paths, options: { readonly durability: 'fu
   try {
     configureFirst(db, options.durability)
     migrate(db)
-    const found = { epoch: readMeta(db, 'epoch') ?? '', commits: Number(readMeta(db, 'commits') ?? 0) }
+    const found = { epoch: readMeta(db, 'epoch') ?? '', commits: commitsOf(db) }
     const known = readGuard(paths.guard)
     const wasPutBack = found.epoch !== '' && isPutBack(found, known)
+    // Events that were shown are lost with such a row: their seqs must not mean others under the same epoch.
+    const damagedGroups = surveyJournal(db).damaged
     // A database without one was killed while it was made.
-    const needsEpoch = wasPutBack || found.epoch === ''
+    const needsEpoch = wasPutBack || damagedGroups > 0 || found.epoch === ''
     const now = needsEpoch ? { epoch: options.newEpoch, commits: Math.max(found.commits, known?.commits ?? 0) + 1 } : found
     if (needsEpoch) setEpoch(db, now)
     const guard = openGuard(paths.guard)
     guard.write(now)
     guard.sync()
     const totals = { commits: now.commits, sessions: Number(readMeta(db, 'sessions') ?? 0), logBytes: Number(readMeta(db, 'log_bytes') ?? 0) }
-    return { db, guard, epoch: now.epoch, totals, wasPutBack, wasKilled }
+    return { db, guard, epoch: now.epoch, totals, wasPutBack, wasKilled, damagedGroups }
   } catch (error) {
     db.close()
     throw translate(error)

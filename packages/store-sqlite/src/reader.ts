@@ -2,10 +2,11 @@ import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import type { IdKey, IdRow, ListQuery, RowStatus, SessionRecord, SessionRow } from '@holdfast/core'
-import { sliceChunk, type Chunk } from '@holdfast/protocol'
+import { joinChunks, sliceChunk, type Chunk } from '@holdfast/protocol'
 import { cachedSql, openDatabase, type Row, type Sql, type Value } from './database.ts'
 import { DamagedError } from './errors.ts'
 import { logFromRow, type Log } from './logs.ts'
+import { nameOf } from './overlay.ts'
 import { segmentPath, type Paths } from './paths.ts'
 import { chunkSum, docSum, idSum, recordSum, SESSION_COLUMNS, sessionFits, snapshotSum } from './schema.ts'
 import { blocksAfter, openSegment, readBlocks, segmentFromRow, SEGMENT_COLUMNS, type Segment } from './segments.ts'
@@ -17,6 +18,8 @@ export interface Reader {
   list(query: ListQuery): SessionRow[]
   count(owner: string): number
   ids(keys: readonly IdKey[]): (IdRow | undefined)[]
+  /** The names (`nameOf`) of all ids of a session; undefined where they are more than `most`. */
+  idNames(sessionId: string, most: number): string[] | undefined
   read(id: string, after: number, maxBytes: number): Chunk | undefined
   snapshot(id: string, atOrBefore: number): { seq: number; state: string } | undefined
   blob(id: string, sha256: string): { readonly session: number; readonly bytes: number } | undefined
@@ -94,6 +97,10 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
         return row && idFromRow(key, row)
       })
     },
+    idNames(sessionId, most) {
+      const rows = sql('SELECT i.sender, i.id FROM sessions s JOIN ids i ON i.session = s.key WHERE s.id = ? LIMIT ?').all(sessionId, most + 1)
+      return rows.length > most ? undefined : rows.map(row => nameOf({ sessionId, sender: row['sender'] as string, id: row['id'] as string }))
+    },
     read(id, after, maxBytes) {
       for (let attempt = 1; ; attempt++) {
         sql('BEGIN').run()
@@ -156,16 +163,7 @@ function readChunks(sql: Sql, log: Log, from: number, maxBytes: number): Chunk |
     bytes += piece.body.byteLength
     if (piece.lastSeq < chunk.lastSeq || bytes >= maxBytes) break
   }
-  const first = pieces[0]
-  if (!first || pieces.length === 1) return first
-  return {
-    firstSeq: first.firstSeq,
-    lastSeq: (pieces.at(-1) as Chunk).lastSeq,
-    body: Buffer.concat(
-      pieces.map(piece => piece.body),
-      bytes,
-    ),
-  }
+  return pieces.length === 0 ? undefined : joinChunks(pieces)
 }
 
 function readSegment(sql: Sql, files: Files, log: Log, from: number, maxBytes: number): Chunk | undefined {

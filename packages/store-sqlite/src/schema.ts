@@ -18,6 +18,8 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
     writeMeta(db, 'sessions', String(total?.['sessions'] ?? 0))
     writeMeta(db, 'log_bytes', String(total?.['bytes'] ?? 0))
   },
+  // Group commits that are not filed into the other tables yet, a row each; key: the number of the commit.
+  db => db.exec('CREATE TABLE journal (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT'),
 ]
 
 const FIRST_SCHEMA = `

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { StoreError, type Clock, type Logger, type Store } from '@holdfast/core'
+import { StoreError, type Clock, type IdKey, type IdRow, type Logger, type Store } from '@holdfast/core'
+import type { Chunk } from '@holdfast/protocol'
 import { contentOf, takeIn } from './blobs.ts'
 import { systemClock } from './clock.ts'
 import { faultOf, outdatedSqlite } from './database.ts'
@@ -11,6 +12,8 @@ import { holdLock } from './lock.ts'
 import type { PlayedFault } from './messages.ts'
 import { blobPath, pathsOf, type Paths } from './paths.ts'
 import { createReader, type Reader } from './reader.ts'
+import { createIdFilter, MOST_IDS_TO_FILL } from './id-filter.ts'
+import { createOverlay, nameOf, type Overlay } from './overlay.ts'
 import { createWakes } from './wakes.ts'
 import { startWritingThread, type WritingThread } from './writing-thread.ts'
 
@@ -58,6 +61,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   mkdirSync(paths.dataDir, { recursive: true, mode: 0o700 })
   const unlock = holdLock(paths.lock)
   const wakes = createWakes()
+  const overlay = createOverlay()
   let reader: Reader | undefined
   try {
     sweepIncoming(paths)
@@ -71,11 +75,11 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
         newEpoch: (options.newEpoch ?? randomEpoch)(),
         fault: options.fault ?? null,
       },
-      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments) },
+      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments), overlay },
     )
     const onDamage = quarantining(thread, logger)
     reader = createReader(paths, onDamage)
-    return storeOf({ paths, durability, clock, coldAfterMs, thread, reader, wakes, unlock, onDamage })
+    return storeOf({ paths, durability, clock, coldAfterMs, thread, reader, overlay, wakes, unlock, onDamage })
   } catch (error) {
     unlock()
     throw error
@@ -103,12 +107,13 @@ interface Parts {
   readonly coldAfterMs: number
   readonly thread: WritingThread
   readonly reader: Reader
+  readonly overlay: Overlay
   readonly wakes: ReturnType<typeof createWakes>
   readonly unlock: () => void
   readonly onDamage: (error: DamagedError) => void
 }
 
-function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, wakes, unlock, onDamage }: Parts): SqliteStore {
+function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, overlay, wakes, unlock, onDamage }: Parts): SqliteStore {
   let closing: Promise<void> | undefined
   let stopTicks = (): void => {}
   const tickLater = (): void => {
@@ -130,16 +135,55 @@ function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, wakes,
     }
   }
 
+  let filing: Promise<unknown> | undefined
+  /** Rows lag behind the journal: whoever needs the order of all of them waits until they don't; on a full disk they are taken as they are. */
+  const filed = async (): Promise<void> => {
+    if (overlay.isEmpty || closing) return
+    const over = (): void => {
+      filing = undefined
+    }
+    filing ??= thread.ask({ type: 'file' }).then(over, over)
+    await filing
+  }
+  /** The tables end at what is not filed yet: also for who asks from below the floor. */
+  const beyondRows = (id: string, after: number, maxBytes: number): Chunk | undefined => {
+    const filedHead = overlay.filedHead(id)
+    return filedHead === undefined ? undefined : overlay.read(id, Math.max(after, filedHead), maxBytes)
+  }
+  const filter = createIdFilter()
+  /** Every id that is or will be stored for a session; undefined where they are too many. */
+  const idNames = (sessionId: string): string[] | undefined => {
+    const stored = reader.idNames(sessionId, MOST_IDS_TO_FILL)
+    const coming = [...overlay.commits, ...thread.commitsInFlight()].flatMap(commit => commit.ids ?? []).filter(id => id.sessionId === sessionId)
+    return stored && [...stored, ...coming.map(nameOf)]
+  }
+  // Ids of creations belong to no session: there are few, and no filter for them.
+  const mayHaveId = (key: IdKey): boolean => key.sessionId === '' || filter.mayHave(key.sessionId, nameOf(key), () => idNames(key.sessionId))
+  const findId = (key: IdKey): IdRow | undefined => {
+    return mayHaveId(key) ? (overlay.findId(key) ?? reader.ids([key])[0]) : undefined
+  }
+
   return {
     epoch: thread.epoch,
     durability,
-    commit: commit => thread.commit(commit),
-    getSession: id => look('', () => reader.session(id)),
-    listSessions: query => look('', () => reader.list(query)),
+    commit(commit) {
+      for (const id of commit.ids ?? []) filter.add(id.sessionId, nameOf(id))
+      return thread.commit(commit)
+    },
+    getSession: id =>
+      look('', () => {
+        const row = reader.session(id)
+        return row && overlay.grown(row)
+      }),
+    async listSessions(query) {
+      await filed()
+      return look('', () => reader.list(query).map(overlay.grown))
+    },
     countSessions: owner => look('', () => reader.count(owner)),
-    findIds: keys => look('', () => reader.ids(keys)),
+    findIds: keys => look('', () => keys.map(findId)),
+    mayHaveId,
     expireIds: before => thread.ask({ type: 'expire', before }),
-    read: (id, after, maxBytes) => look(id, () => reader.read(id, after, maxBytes)),
+    read: (id, after, maxBytes) => look(id, () => overlay.read(id, after, maxBytes) ?? reader.read(id, after, maxBytes) ?? beyondRows(id, after, maxBytes)),
     wake: wakes.listen,
     async putSnapshot(id, seq, state) {
       await thread.put({ op: 'snapshot', id, seq, state })
@@ -180,13 +224,15 @@ function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, wakes,
     async acquireLease(name, holder, ttlMs) {
       return Number(await thread.put({ op: 'lease', name, holder, expiresAt: Math.trunc(clock.wallMs() + ttlMs) }))
     },
-    stats: () =>
-      look('', () => ({
+    async stats() {
+      await filed()
+      return look('', () => ({
         sessions: reader.meta('sessions'),
         logBytes: reader.meta('log_bytes'),
         commits: reader.meta('commits'),
         quarantined: [...thread.quarantined].sort(),
-      })),
+      }))
+    },
     async fold(which = 'all') {
       await thread.ask({ type: 'fold', now: clock.wallMs(), all: which === 'all' })
     },

@@ -1,20 +1,29 @@
-import { applyItem, checkItem } from './apply.ts'
+import { applyItem, checkItem, isPlainItem } from './apply.ts'
 import type { Desk } from './desk.ts'
 import { faultOf, type Database } from './database.ts'
 import { DamagedError } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Log, Totals } from './logs.ts'
 import type { Failure, Item, Result } from './messages.ts'
+import { replayJournal } from './journal.ts'
 import { writeMeta } from './schema.ts'
 
 /** Something that one transaction does; run again from the start when the transaction was taken back. */
-export type Task = () => Result
+export interface Task {
+  readonly run: () => Result
+  /** It only appends and names ids: what it does may wait in the journal. */
+  readonly isPlain: boolean
+}
 
 export interface Writer {
   /** Runs the tasks in one transaction; what fits is on disk when it returns, one result for each. */
   run(tasks: readonly Task[]): Result[]
   /** True once a write failed in a way that leaves the file's state unknown. */
   readonly failed: boolean
+  /** The number of the newest commit. */
+  readonly commits: number
+  /** Everything up to this commit is in the tables. */
+  readonly filed: number
 }
 
 export interface WriterOptions {
@@ -35,7 +44,7 @@ const FATAL: Failure = { code: 'fatal', message: 'an earlier write failed: the p
 
 /** An item as a task: checked first, so that one that is refused changes nothing. */
 export function taskFromItem(desk: Desk, item: Item, bodies: Uint8Array): Task {
-  return () => {
+  const run = (): Result => {
     try {
       const refusal = checkItem(desk, item)
       if (refusal) return { failure: refusal }
@@ -45,41 +54,72 @@ export function taskFromItem(desk: Desk, item: Item, bodies: Uint8Array): Task {
     }
     return applyItem(desk, item, bodies)
   }
+  return { run, isPlain: isPlainItem(item) }
 }
+
+/** Work of the store's own. */
+export const taskOf = (run: () => Result): Task => ({ run, isPlain: false })
+
+/** A group that is larger than this is filed at once: written twice, it would cost more than the pages that it saves. */
+const JOURNAL_GROUP_BYTES = 256 * 1024
 
 /** Group commit: all that waits goes into one transaction with one sync. */
 export function createWriter(options: WriterOptions): Writer {
   const { db, desk, guard, step } = options
+  const { sql, logs, ids, journal } = desk
   let totals = options.totals
   let failed = false
+  let filed = 0
 
   const attempt = (tasks: readonly Task[]): Result[] => {
-    db.exec('BEGIN IMMEDIATE')
-    const results = tasks.map(task => task())
+    sql('BEGIN IMMEDIATE').run()
+    journal.begin()
+    const isPlain = tasks.every(task => task.isPlain)
+    // First, so that what is filed takes the pages that the journal held: on a full disk there are no others.
+    if (!isPlain) journal.empty()
+    const results = tasks.map(task => task.run())
     if (results.every(result => result && 'failure' in result)) {
-      db.exec('ROLLBACK')
-      desk.logs.end(false, totals)
+      sql('ROLLBACK').run()
       return results
     }
-    const foldable = desk.logs.flush(options.segmentBytes)
-    const next = { ...desk.logs.totals, commits: totals.commits + 1 }
-    writeMeta(db, 'commits', String(next.commits))
-    if (next.sessions !== totals.sessions) writeMeta(db, 'sessions', String(next.sessions))
-    if (next.logBytes !== totals.logBytes) writeMeta(db, 'log_bytes', String(next.logBytes))
+    const next = { ...logs.totals, commits: totals.commits + 1 }
+    const staysInJournal = isPlain && journal.groupBytes <= JOURNAL_GROUP_BYTES
+    const foldable = staysInJournal ? [] : file(next)
+    if (staysInJournal) journal.write(next.commits)
     step('commit:written')
-    db.exec('COMMIT')
+    sql('COMMIT').run()
     step('commit:done')
     totals = next
-    desk.logs.end(true, totals)
+    if (staysInJournal) logs.kept(totals)
+    else {
+      logs.filed(totals)
+      filed = totals.commits
+    }
     writeGuard(guard, options.epoch, totals.commits)
     step('commit:guarded')
     if (foldable.length > 0) options.onFoldable(foldable)
     return results
   }
 
+  /** Writes what this group and the journal hold into the tables; gives back the logs that can be folded. */
+  const file = (next: Totals): readonly Log[] => {
+    journal.empty()
+    const foldable = logs.flush(options.segmentBytes)
+    ids.flush()
+    writeMeta(db, 'commits', String(next.commits))
+    writeMeta(db, 'sessions', String(next.sessions))
+    writeMeta(db, 'log_bytes', String(next.logBytes))
+    return foldable
+  }
+
   const takeBack = (): void => {
     if (db.inTransaction()) db.exec('ROLLBACK')
-    desk.logs.end(false, totals)
+    replay()
+  }
+  const replay = (): void => {
+    logs.forget(totals)
+    ids.clear()
+    replayJournal(sql, logs, ids, options.onDamage)
   }
 
   const run = (tasks: readonly Task[]): Result[] => {
@@ -106,10 +146,18 @@ export function createWriter(options: WriterOptions): Writer {
     }
   }
 
+  replay()
+  if (sql('SELECT 1 FROM journal LIMIT 1').get() === undefined) filed = totals.commits
   return {
     run,
     get failed() {
       return failed
+    },
+    get commits() {
+      return totals.commits
+    },
+    get filed() {
+      return filed
     },
   }
 }

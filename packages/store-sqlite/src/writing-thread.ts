@@ -3,13 +3,16 @@ import { StoreError, type Commit, type Logger } from '@holdfast/core'
 import type { Value } from './database.ts'
 import { emptyBatch, encodeCommit, packBodies } from './encode.ts'
 import { OpenError, type OpenErrorCode } from './errors.ts'
-import type { Failure, FromWorker, Item, Result, ToWorker, WorkerSettings } from './messages.ts'
+import type { Failure, FromWorker, Item, ToWorker, WorkerSettings } from './messages.ts'
+import type { Overlay } from './overlay.ts'
 
 /** The main thread's side of the worker: things go in in the order of the calls, and are settled in that order. */
 export interface WritingThread {
   readonly epoch: string
   readonly quarantined: Set<string>
   commit(commit: Commit): Promise<void>
+  /** Those that are not settled. */
+  commitsInFlight(): Commit[]
   /** Anything else that is written; resolves with its value. */
   put(item: Item): Promise<Value>
   ask(message: Asked): Promise<number>
@@ -22,12 +25,14 @@ type Asked =
   | { readonly type: 'fold'; readonly now: number; readonly all: boolean }
   | { readonly type: 'expire'; readonly before: number }
   | { readonly type: 'erase' }
+  | { readonly type: 'file' }
 
 export interface ThreadPorts {
   readonly logger: Logger
   /** After the promises of a group were settled: the new heads. */
   readonly onHeads: (heads: ReadonlyMap<string, number>) => void
   readonly onRemoved: (segments: readonly number[]) => void
+  readonly overlay: Overlay
 }
 
 interface Waiting {
@@ -48,12 +53,15 @@ export function startWritingThread(settings: WorkerSettings, ports: ThreadPorts)
     const refuse = (error: unknown): void => reject(error)
     worker.once('error', refuse)
     worker.once('exit', () => refuse(new OpenError('damaged', 'The store ended while it was opening.')))
-    worker.once('message', (message: FromWorker) => {
+    const onFirst = (message: FromWorker): void => {
+      if (message.type === 'log') return ports.logger[message.level](message.message, message.fields)
       worker.off('error', refuse)
+      worker.off('message', onFirst)
       if (message.type === 'ready') resolve(threadOf(worker, message, ports))
       else if (message.type === 'refused')
         reject(isOpenCode(message.code) ? new OpenError(message.code, message.message) : Object.assign(new Error(message.message), { code: message.code }))
-    })
+    }
+    worker.on('message', onFirst)
   })
 }
 
@@ -64,7 +72,7 @@ const storeError = ({ code, message, sessionId }: Failure): StoreError => new St
 function threadOf(
   worker: Worker,
   ready: { readonly epoch: string; readonly quarantined: readonly string[] },
-  { logger, onHeads, onRemoved }: ThreadPorts,
+  { logger, onHeads, onRemoved, overlay }: ThreadPorts,
 ): WritingThread {
   const quarantined = new Set(ready.quarantined)
   const waiting: Waiting[] = []
@@ -83,11 +91,13 @@ function threadOf(
     send({ type: 'batch', items, buffer }, [buffer])
   }
   const enter = (item: Item, entry: Waiting): void => {
-    if (batch.items.length === 0) queueMicrotask(flush)
+    // Whatever else comes in this turn of the loop goes along: one message, and one group.
+    if (batch.items.length === 0) setImmediate(flush)
     batch.items.push(item)
     waiting.push(entry)
   }
-  const settle = (count: number, results: readonly (readonly [number, Exclude<Result, undefined>])[]): void => {
+  const settle = ({ commit, filed, count, results }: Extract<FromWorker, { readonly type: 'settled' }>): void => {
+    overlay.filed(filed)
     const heads = new Map<string, number>()
     let next = 0
     const settled = waiting.splice(0, count)
@@ -98,6 +108,7 @@ function threadOf(
         entry.reject(storeError(told.failure))
         continue
       }
+      if (entry.commit && commit > filed) overlay.add(commit, entry.commit)
       entry.resolve(told ? told.value : null)
       for (const append of entry.commit?.appends ?? []) heads.set(append.sessionId, append.lastSeq)
       for (const drop of entry.commit?.drops ?? []) if (!drop.keepLog) quarantined.delete(drop.sessionId)
@@ -112,7 +123,8 @@ function threadOf(
   }
 
   worker.on('message', (message: FromWorker) => {
-    if (message.type === 'settled') settle(message.count, message.results)
+    if (message.type === 'settled') settle(message)
+    else if (message.type === 'filed') overlay.filed(message.filed)
     else if (message.type === 'reply') {
       const entry = asked.get(message.request)
       asked.delete(message.request)
@@ -132,11 +144,12 @@ function threadOf(
     epoch: ready.epoch,
     quarantined,
     commit(commit) {
-      return new Promise((resolve, reject) => {
+      return new Promise<void>((resolve, reject) => {
         if (refusal) throw storeError(refusal)
-        enter(encodeCommit(batch, commit), { resolve: () => resolve(), reject, commit })
+        enter(encodeCommit(batch, commit), { resolve: resolve as () => void, reject, commit })
       })
     },
+    commitsInFlight: () => waiting.flatMap(entry => entry.commit ?? []),
     put(item) {
       return new Promise((resolve, reject) => {
         if (refusal) throw storeError(refusal)
