@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { createEngine, type Logger, type Principal, type Store } from '@holdfast/core'
@@ -53,7 +53,7 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
     clock,
     random,
     logger,
-    digest: text => createHash('sha256').update(text).digest('base64url').slice(0, 22),
+    digest: text => hash('sha256', text, 'base64url').slice(0, 22),
     retention: config.retention,
     idleExpiryMs: config.idle_expiry_ms,
     heartbeatMs: times.heartbeat_ms,

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 
 /** Where ids and secrets come from; `bytes` must be cryptographically strong. */
 export interface Entropy {
@@ -14,7 +14,7 @@ const SECRET_BYTES = 32
 export const newSecret = (entropy: Entropy): string => Buffer.from(entropy.bytes(SECRET_BYTES)).toString('base64url')
 
 /** SHA-256 of a secret's text; a plain hash is enough for 256 random bits. */
-export const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest()
+export const hashOf = (secret: string): Buffer => hash('sha256', secret, 'buffer')
 
 /** Compares in constant time, whatever the lengths are. */
 export const sameSecret = (given: string, expected: string): boolean => timingSafeEqual(hashOf(given), hashOf(expected))

@@ -12,18 +12,10 @@ import {
 } from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
-import {
-  attachOptionsFromQuery,
-  clientIdFromQuery,
-  cursorFromQuery,
-  flagFromQuery,
-  intFromQuery,
-  modeFromQuery,
-  onMissingFromQuery,
-  waitFromQuery,
-} from '../query.ts'
+import { attachOptionsFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, modeFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
 import { pageBefore, pollPage } from '../stream/poll.ts'
-import { ENVELOPE_DEPTH, piecesOf, readItems, readObject } from './body.ts'
+import { answerAppend, checkSessionId, idempotencyKeyFrom } from './append.ts'
+import { ENVELOPE_DEPTH, piecesOf, readBytes, readObject } from './body.ts'
 import { exportLog } from './export.ts'
 import { errorText, retryAfter } from './send-error.ts'
 import { streamAnswer } from './stream-answer.ts'
@@ -70,11 +62,7 @@ const principalOf = (context: Ctx) => context.env.access.principal
 /** The id in the path; another in the query or a header is `id_mismatch`, never a silent pick (SEQ-10). */
 function sessionIdOf(context: Ctx): string {
   const id = context.req.param('id') ?? ''
-  const others = [queryOf(context).get('session_id'), context.req.header('x-session-id')]
-  for (const other of others)
-    if (other !== null && other !== undefined && other !== id)
-      throw new HoldfastError('id_mismatch', 'session_id is another than the id in the path.', { session_id: id })
-  if (!isId(id)) throw new HoldfastError('invalid_request', 'A session id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.', { field: 'session_id' })
+  checkSessionId(id, queryOf(context), context.req.header('x-session-id'))
   return id
 }
 
@@ -86,19 +74,11 @@ function checkNamed(context: Ctx, id: unknown): void {
       throw new HoldfastError('id_mismatch', 'session_id is another than the one in the body.', { session_id: String(id).slice(0, 128) })
 }
 
-function idempotencyKeyOf(context: Ctx): string | undefined {
-  const key = context.req.header('idempotency-key')
-  if (key === undefined) return undefined
-  if (key.length < 1 || key.length > 255 || !/^[\x21-\x7e]+$/.test(key))
-    throw new HoldfastError('invalid_request', 'Idempotency-Key has 1 to 255 visible ASCII characters.', { field: 'Idempotency-Key' })
-  return key
-}
-
 function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
   const { engine, limits } = host
   app.post('/sessions', async context => {
     host.countRequest(principalOf(context))
-    const key = idempotencyKeyOf(context)
+    const key = idempotencyKeyFrom(context.req.header('idempotency-key'))
     const body = await readObject(context.req.raw, limits)
     checkNamed(context, body.session_id)
     const { session, created } = await engine.createSession(principalOf(context), body, key === undefined ? {} : { idempotencyKey: key })
@@ -159,19 +139,11 @@ function sessionRoutes(app: Hono<AppBindings>, host: Host): void {
 function eventRoutes(app: Hono<AppBindings>, host: Host): void {
   const { engine, limits } = host
   app.post('/sessions/:id/events', async context => {
-    host.countRequest(principalOf(context))
-    const id = sessionIdOf(context)
-    const key = idempotencyKeyOf(context)
-    const clientId = clientIdFromQuery(queryOf(context))
-    const items = await readItems(context.req.raw, limits)
-    const result = await engine.appendEvents(principalOf(context), id, items, {
-      ...(key === undefined ? {} : { idempotencyKey: key }),
-      ...(clientId === undefined ? {} : { clientId }),
-    })
-    return json(
-      { ok: true, first_seq: result.firstSeq, last_seq: result.lastSeq, duplicate: result.duplicate, ...(result.results ? { results: result.results } : {}) },
-      201,
-    )
+    const { raw } = context.req
+    const id = context.req.param('id')
+    const header = (name: string): string | undefined => context.req.header(name)
+    const text = await answerAppend(host, context.env.access, { id, query: queryOf(context), header, body: () => readBytes(raw, limits.body_bytes) })
+    return new Response(text, { status: 201, headers: JSON_HEADERS })
   })
   app.post('/sessions/:id/inputs', async context => {
     host.countRequest(principalOf(context))

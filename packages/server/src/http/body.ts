@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { deeperThan, HoldfastError, type Limits, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
 
 /** What an input's envelope adds around an item: itself, its payload, a list. */
@@ -15,18 +16,19 @@ export function bodyType(header: string | undefined): BodyType {
   throw new HoldfastError('unsupported_media_type', 'Send application/json or application/x-ndjson, in UTF-8.', { content_type: (header ?? '').slice(0, 128) })
 }
 
+const tooLarge = (max: number): HoldfastError => new HoldfastError('too_large', `A body has at most ${max} bytes.`, { limit: 'body_bytes', max })
+
 /** The bytes of a body, at most `max`. Throws `too_large` without reading on. */
-async function readBytes(request: Request, max: number): Promise<Uint8Array> {
-  const tooLarge = (): HoldfastError => new HoldfastError('too_large', `A body has at most ${max} bytes.`, { limit: 'body_bytes', max })
+export async function readBytes(request: Request, max: number): Promise<Uint8Array> {
   const length = Number(request.headers.get('content-length') ?? Number.NaN)
-  if (length > max) throw tooLarge()
+  if (length > max) throw tooLarge(max)
   try {
     if (!Number.isNaN(length)) return new Uint8Array(await request.arrayBuffer())
     const pieces: Uint8Array[] = []
     let bytes = 0
     for await (const piece of piecesOf(request)) {
       bytes += piece.byteLength
-      if (bytes > max) throw tooLarge()
+      if (bytes > max) throw tooLarge(max)
       pieces.push(piece)
     }
     return Buffer.concat(pieces)
@@ -49,8 +51,7 @@ export async function* piecesOf(request: Request): AsyncGenerator<Uint8Array> {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-async function readText(request: Request, limits: Limits): Promise<string> {
-  const bytes = await readBytes(request, limits.body_bytes)
+function textFromBytes(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes)
   } catch (cause) {
@@ -73,7 +74,7 @@ function parseJson(text: string, where: string, maxDepth: number): unknown {
 export async function readObject(request: Request, limits: Limits, { isOptional = false, maxDepth = MAX_DEPTH } = {}): Promise<Record<string, unknown>> {
   if (isOptional && !hasBody(request)) return {}
   if (bodyType(request.headers.get('content-type') ?? undefined) !== 'json') throw new HoldfastError('unsupported_media_type', 'Send application/json here.')
-  const text = await readText(request, limits)
+  const text = textFromBytes(await readBytes(request, limits.body_bytes))
   if (isOptional && text.trim() === '') return {}
   const value = parseJson(text, 'The body', maxDepth)
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new HoldfastError('invalid_request', 'The body is one JSON object.')
@@ -81,9 +82,9 @@ export async function readObject(request: Request, limits: Limits, { isOptional 
 }
 
 /** Items of a post: one object, an array, or a line each. */
-export async function readItems(request: Request, limits: Limits): Promise<unknown[]> {
-  const type = bodyType(request.headers.get('content-type') ?? undefined)
-  const text = await readText(request, limits)
+export function itemsFromBytes(contentType: string | undefined, bytes: Uint8Array): unknown[] {
+  const type = bodyType(contentType)
+  const text = textFromBytes(bytes)
   if (type === 'json') {
     // A list around the items does not count; each item is looked at again.
     const value = parseJson(text, 'The body', MAX_DEPTH + 1)
@@ -94,6 +95,28 @@ export async function readItems(request: Request, limits: Limits): Promise<unkno
     if (line.trim() !== '') items.push(parseJson(line, `Line ${index + 1}`, MAX_DEPTH))
   })
   return items
+}
+
+/** The bytes of a body as Node gives it, at most `max`. Rejects with `too_large` without reading on. */
+export function readMessageBytes(request: IncomingMessage, max: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = []
+    let bytes = 0
+    if (Number(request.headers['content-length'] ?? 0) > max) return reject(tooLarge(max))
+    request.on('data', (piece: Buffer) => {
+      bytes += piece.byteLength
+      if (bytes > max) {
+        request.pause()
+        return reject(tooLarge(max))
+      }
+      pieces.push(piece)
+    })
+    request.on('end', () => resolve(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, bytes)))
+    request.on('error', cause => reject(cutShort(cause)))
+    request.on('close', () => {
+      if (!request.complete) reject(cutShort(undefined))
+    })
+  })
 }
 
 const hasBody = (request: Request): boolean => request.headers.has('transfer-encoding') || Number(request.headers.get('content-length') ?? 0) > 0

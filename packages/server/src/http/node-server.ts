@@ -10,6 +10,7 @@ import { refuseStream, serveStream } from '../stream/sse.ts'
 import { SUBPROTOCOLS } from '../ws/subprotocols.ts'
 import { createAllowedMethods } from './allowed-methods.ts'
 import { type AppBindings, refusal } from './app.ts'
+import { serveAppend } from './append.ts'
 import { arrivalFrom, checkParameters, urlFromRequest } from './arrival.ts'
 import { allowCrossOrigin, answerOptions } from './cross-origin.ts'
 import { createExchanges, type Exchanges } from './exchanges.ts'
@@ -66,6 +67,8 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
       checkParameters(url.searchParams)
       accesses.set(request, access)
       if (streams) return void serveStream(host, access, request, response, url, streamTarget(url))
+      const sessionId = request.method === 'POST' ? EVENTS_PATH.exec(url.pathname)?.[1] : undefined
+      if (sessionId !== undefined) return serveAppend(host, access, request, response, decoded(sessionId), url.searchParams)
       const methods = allowedMethods(url.pathname)
       if (request.method === 'OPTIONS') return answerOptions(request, response, methods)
       if (SOCKET_PATHS.has(url.pathname)) {
@@ -133,11 +136,16 @@ function streamTarget(url: URL): string | undefined {
   return sessionId
 }
 
-function decodeId(encoded: string): string {
-  let id = encoded
+function decoded(encoded: string): string {
   try {
-    id = decodeURIComponent(encoded)
-  } catch {}
+    return decodeURIComponent(encoded)
+  } catch {
+    return encoded
+  }
+}
+
+function decodeId(encoded: string): string {
+  const id = decoded(encoded)
   if (!isId(id)) throw new HoldfastError('invalid_request', 'A session id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127}.', { field: 'session_id' })
   return id
 }

@@ -54,7 +54,9 @@ export class SocketSession implements Connection {
   #watching: Watching | undefined
   #stopCut: (() => void) | undefined
   /** Frames are handled one after the other up to where the engine takes over. */
-  #handling: Promise<void> = Promise.resolve()
+  /** What the next frame waits for. */
+  #handling: Promise<void> | undefined
+  #corked = false
 
   constructor(options: SocketOptions) {
     this.#options = options
@@ -84,7 +86,7 @@ export class SocketSession implements Connection {
     this.#host.connections.add(this)
     if (this.#access) this.#admitted(this.#access)
     if (!this.#access) this.#stopAuthTimer = this.#host.clock.after(this.#host.times.authMs, () => this.#refuse(authNeeded()))
-    else if (options.target) this.#handling = this.#attachFromUrl(options.target)
+    else if (options.target) this.#follow(this.#attachFromUrl(options.target))
   }
 
   tick(nowMs: number): void {
@@ -129,30 +131,50 @@ export class SocketSession implements Connection {
     this.#heard()
     this.#inputs++
     this.#holdBack()
-    this.#handling = this.#handling.then(() => this.#handle(data, isBinaryFrame))
+    if (this.#handling) this.#follow(this.#handling.then(() => this.#handle(data, isBinaryFrame)))
+    else {
+      const done = this.#handle(data, isBinaryFrame)
+      if (done) this.#follow(done)
+    }
   }
 
-  /** Settles when the next frame may be looked at: inputs are on their way then, anything else is done. */
-  async #handle(data: Buffer, isBinaryFrame: boolean): Promise<void> {
+  /** What comes next waits for this. */
+  #follow(done: Promise<void>): void {
+    const handling = done.then(() => {
+      if (this.#handling === handling) this.#handling = undefined
+    })
+    this.#handling = handling
+  }
+
+  /** Undefined or settled when the next frame may be looked at: inputs are on their way then, anything else is done. */
+  #handle(data: Buffer, isBinaryFrame: boolean): Promise<void> | undefined {
     let json: unknown
     let frame: ClientFrame | undefined
+    const failed = (thrown: unknown): void => {
+      if (this.#access) this.#fail(thrown, frame?.id ?? idOf(json), frame?.sessionId)
+      else this.#refuse(authNeeded())
+    }
     try {
-      if (this.#closed) return
+      if (this.#closed) {
+        this.#inputDone()
+        return undefined
+      }
       if (isBinaryFrame) throw new HoldfastError('invalid_request', 'Clients send text frames, one JSON object each.')
       json = jsonFromText(data.toString())
       frame = frameFromJson(json)
       const { done, isOrdered } = this.#dispatch(frame)
-      if (isOrdered) await done
-      else {
-        const input = frame
-        this.#inputs++
-        done.catch((thrown: unknown) => this.#fail(thrown, input.id, input.sessionId)).finally(() => this.#inputDone())
-      }
+      const over = done.then(
+        () => this.#inputDone(),
+        (thrown: unknown) => {
+          failed(thrown)
+          this.#inputDone()
+        },
+      )
+      return isOrdered ? over : undefined
     } catch (thrown) {
-      if (this.#access) this.#fail(thrown, frame?.id ?? idOf(json), frame?.sessionId)
-      else this.#refuse(authNeeded())
-    } finally {
+      failed(thrown)
       this.#inputDone()
+      return undefined
     }
   }
 
@@ -353,6 +375,15 @@ export class SocketSession implements Connection {
   }
 
   #writeControl(message: Control): boolean {
+    // Acks of one group commit come in one turn, and leave in one write.
+    if (!this.#corked && !this.#closed) {
+      this.#corked = true
+      this.#raw.cork()
+      process.nextTick(() => {
+        this.#corked = false
+        this.#raw.uncork()
+      })
+    }
     return this.#write(textFrame(encodeControl(message)))
   }
 
