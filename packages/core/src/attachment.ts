@@ -30,6 +30,7 @@ export interface AttachmentOptions {
   readonly mode: Mode
   readonly cursor: Cursor | undefined
   readonly windowBytes: number | undefined
+  readonly onClose?: () => void
   /** The payload of hello, once it is known how this attachment begins. */
   readonly hello: (resume: Resume, head: number, floor: number) => unknown
 }
@@ -133,6 +134,7 @@ class LogAttachment implements Attachment, LogReader {
   }
 
   close(): void {
+    if (!this.#closed) this.#options.onClose?.()
     this.#closed = true
     this.#log.removeReader(this)
   }

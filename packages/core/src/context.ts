@@ -1,5 +1,6 @@
 import { FEED_ID, HoldfastError, type Kind, type Limits } from '@holdfast/protocol'
 import { feedRowId, goneError, isVisible, notFound } from './access.ts'
+import type { Drivers } from './drivers.ts'
 import type { Principal } from './engine.ts'
 import { Log } from './log.ts'
 import type { Logs } from './logs.ts'
@@ -14,6 +15,7 @@ export interface Context {
   readonly logs: Logs
   readonly writer: Writer
   readonly kinds: ReadonlyMap<string, Kind>
+  readonly drivers: Drivers
   readonly limits: Limits
   readonly clock: Clock
   readonly random: Random

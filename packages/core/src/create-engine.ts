@@ -4,11 +4,12 @@ import { appendEvents } from './appends.ts'
 import { createAttachment } from './attachment.ts'
 import { type Context, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
 import type { AttachOptions, Engine, Principal } from './engine.ts'
+import { callerOf, createDrivers } from './drivers.ts'
 import { foldLog } from './folds.ts'
 import { takeInput } from './inputs.ts'
 import type { Log } from './log.ts'
 import { createLogs } from './logs.ts'
-import type { BlobInfo, Clock, Logger, Random, Store } from './ports.ts'
+import type { BlobInfo, Clock, Driver, DriverSeat, Logger, Random, Store } from './ports.ts'
 import type { Retention } from './retention.ts'
 import { createSession, deleteSession, endSession, listSessions, patchSession, replaceMissing, resumeSession, statusOf } from './sessions.ts'
 import { createSweep } from './sweep.ts'
@@ -20,6 +21,8 @@ import { createWriter, errorFromStore } from './writer.ts'
 export interface EngineOptions {
   readonly store: Store
   readonly kinds: readonly Kind[]
+  /** What runs sessions on this server; their kinds are among `kinds`. */
+  readonly drivers?: readonly Driver[]
   readonly limits: Limits
   readonly clock: Clock
   readonly random: Random
@@ -64,6 +67,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     now,
     writer: createWriter({ store, logs, clock, now, limits, fence, logger, onFatal }),
     kinds: new Map(options.kinds.map(kind => [kind.name, kind])),
+    drivers: createDrivers(() => context, options.drivers ?? []),
     digest: options.digest,
     retention: options.retention ?? {},
     idleExpiryMs: options.idleExpiryMs ?? {},
@@ -71,6 +75,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     counters: { appended: 0, duplicates: 0, attached: 0 },
     isDraining: false,
   }
+  await context.drivers.takeBack()
   const sweep = createSweep(context, options.sweepMs)
 
   /** Every method: whatever a store throws reads as the contract's error. */
@@ -98,6 +103,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     const known = clientId !== undefined && log.clients.has(clientId)
     if (clientId !== undefined) rememberClient(log, clientId)
     context.counters.attached++
+    const seat = isFeed ? undefined : takeSeat(context, principal, log, attachOptions, cursor !== undefined || known)
     return createAttachment({
       store,
       log,
@@ -107,6 +113,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       mode: attachOptions.mode ?? 'replay',
       cursor,
       windowBytes: attachOptions.windowBytes,
+      onClose: () => seat?.leave(),
       hello: (resume: Resume, head: number, floor: number) => ({
         session: isFeed ? { session_id: FEED_ID, kind: 'feed' } : sessionFromRow(log.row, store.epoch),
         epoch: store.epoch,
@@ -116,7 +123,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         reconnected: cursor !== undefined || known,
         created_at: isoFromMs(log.row.createdAt),
         age_seconds: Math.max(0, now() - log.row.createdAt) / 1000,
-        role: null,
+        role: seat?.role ?? null,
         protocol: { version: PROTOCOL_VERSION, min: PROTOCOL_VERSION, max: PROTOCOL_VERSION },
         heartbeat_ms: heartbeatMs,
         limits,
@@ -191,6 +198,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     sweep: () => guarded(() => sweep.run()),
     async drain() {
       context.isDraining = true
+      await context.drivers.stop()
       await context.writer.idle()
       const error = new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
       for (const log of logs.all()) log.end(error)
@@ -198,10 +206,19 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     async close() {
       context.isDraining = true
       await sweep.stop()
+      await context.drivers.stop()
       await context.writer.idle()
       await store.close()
     },
   }
+}
+
+/** A place at a session of a kind that has roles; whoever only looks takes none. */
+function takeSeat(context: Context, principal: Principal, log: Log, options: AttachOptions, isReconnect: boolean): DriverSeat | undefined {
+  const handle = context.drivers.handleOf(log)
+  if (!handle) return undefined
+  if (options.isSpectator) return { role: 'viewer', leave: () => undefined }
+  return handle.attach({ ...callerOf(principal, options), mayWrite: hasScope(principal, 'write'), isReconnect })
 }
 
 /** Client ids remembered per session; the oldest goes first. */

@@ -32,6 +32,10 @@ export interface AttachOptions {
   readonly cursor?: Cursor
   readonly mode?: Mode
   readonly clientId?: string
+  /** Tells connections apart that give no client id. */
+  readonly connectionId?: string
+  /** Takes no role: an export, a look back. */
+  readonly isSpectator?: boolean
   /** Events' JSON bytes that may be unacknowledged; needs `credit`. */
   readonly windowBytes?: number
   readonly onMissing?: 'error' | 'new'
@@ -78,6 +82,7 @@ export interface InputMessage {
   readonly type: string
   readonly id?: string
   readonly clientId?: string
+  readonly connectionId?: string
   readonly traceId?: string
   readonly payload: unknown
 }

@@ -3,7 +3,10 @@ import { requireScope } from './access.ts'
 import { type Also, appendEvents, appendNow } from './appends.ts'
 import { type Context, loadVisible, refuseWhileDraining } from './context.ts'
 import type { AppendResult, InputMessage, InputResult, Principal } from './engine.ts'
+import { callerOf, createReceipt } from './drivers.ts'
 import { once } from './idempotency.ts'
+import type { Log } from './log.ts'
+import type { DriverHandle, IdKey } from './ports.ts'
 import { endSession, parseWith, patchSession } from './sessions.ts'
 
 /** Takes an input of section 5, once per id and sender. */
@@ -24,10 +27,12 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   const log = await loadVisible(context, principal, sessionId)
   if (kind !== null && kind !== log.row.kind)
     throw new HoldfastError('invalid_request', `"${input.type}" is no input of a session of kind "${log.row.kind}".`, { field: 'type', kind: log.row.kind })
-  if (kind !== null) throw new HoldfastError('invalid_request', `This server runs no sessions of kind "${kind}".`)
+  const handle = kind === null ? undefined : context.drivers.handleOf(log)
+  if (kind !== null && !handle) throw new HoldfastError('invalid_request', `This server runs no sessions of kind "${kind}".`)
   // A list of events: each may be as deep as one that is posted alone, and is looked at again.
   const payload = parseWith<unknown>(schema, input.payload ?? {}, input.type === 'session.append' ? MAX_DEPTH + 2 : MAX_DEPTH)
   const id = input.id ?? context.random.id()
+  if (handle) return steer(context, principal, log, handle, input, payload, { sessionId, sender: senderId, id }, digestOf)
   if (input.id === undefined) return perform(context, principal, sessionId, input, payload, id)
   const key = { sessionId, sender: senderId, id }
   return once<InputResult>(context, log, key, digestOf(), {
@@ -36,6 +41,31 @@ export async function takeInput(context: Context, principal: Principal, sessionI
       perform(context, principal, sessionId, input, payload, id, (transaction, result) =>
         transaction.id(record(result.firstSeq ?? result.seq ?? 0, result.seq ?? 0, JSON.stringify(result))),
       ),
+  })
+}
+
+/** An input for what runs: its id is stored with its effect, apart from what is typed, which leaves no trace here. */
+async function steer(
+  context: Context,
+  principal: Principal,
+  log: Log,
+  handle: DriverHandle,
+  input: InputMessage,
+  payload: unknown,
+  key: IdKey,
+  digestOf: () => string,
+): Promise<InputResult> {
+  const asked = { type: input.type, id: key.id, sender: key.sender, payload, ...callerOf(principal, input) }
+  if (input.id === undefined || input.type === 'terminal.input') return { id: key.id, ...(await handle.input(asked)) }
+  return once<InputResult>(context, log, key, digestOf(), {
+    repeated: row => repeatedAnswer(JSON.parse(row.answer) as InputResult),
+    first: async record => {
+      const answerOf = (seq: number | null): InputResult => ({ id: key.id, seq, duplicate: false })
+      const receipt = createReceipt((transaction, seq) => transaction.id(record(seq ?? 0, seq ?? 0, JSON.stringify(answerOf(seq)))))
+      const { seq } = await handle.input({ ...asked, receipt })
+      if (!receipt.used) await context.writer.writeAlone(log, [], transaction => receipt.store(transaction, seq))
+      return answerOf(seq)
+    },
   })
 }
 

@@ -13,6 +13,10 @@ export interface Logs {
   peek(id: string): Log | undefined
   /** Takes in a log whose row was just created. */
   adopt(row: SessionRow): Log
+  /** A log that nobody finds yet. */
+  prepare(row: SessionRow): Log
+  /** Takes in a prepared log, or gives the one that took its place. */
+  take(log: Log): Log
   /** Forgets a log that is gone. */
   forget(log: Log): void
   /** Those that anybody holds. */
@@ -54,7 +58,8 @@ export function createLogs(store: Store, tails: TailCache): Logs {
     return take(log)
   }
 
-  const adopt = (row: SessionRow): Log => take(new Log(row, tails.createTail(), listener => store.wake(row.id, listener)))
+  const prepare = (row: SessionRow): Log => new Log(row, tails.createTail(), listener => store.wake(row.id, listener))
+  const adopt = (row: SessionRow): Log => take(prepare(row))
 
   const fetchRow = async (id: string): Promise<Log | SessionRow | undefined> => {
     const row = await store.getSession(id)
@@ -75,6 +80,8 @@ export function createLogs(store: Store, tails: TailCache): Logs {
     },
     peek: find,
     adopt,
+    prepare,
+    take: log => find(log.id) ?? take(log),
     forget(log) {
       if (loaded.get(log.id) === log) loaded.delete(log.id)
       evicted.delete(log.id)

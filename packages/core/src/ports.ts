@@ -1,4 +1,4 @@
-import type { Chunk, Kind } from '@holdfast/protocol'
+import type { Chunk, Kind, SessionState } from '@holdfast/protocol'
 
 /** What a session's row says besides its log; JSON in the store, an object in memory. */
 export interface SessionRecord {
@@ -25,6 +25,10 @@ export interface SessionRecord {
   readonly create_digest: string
   /** The session that `on_missing=new` made in place of this one. */
   readonly next_session_id: string | null
+  /** What the driver keeps of it, its own business; changed in the same commit as the events that go with it. */
+  readonly own?: unknown
+  /** The kind's own part of a session as calls show it, under the kind's name. */
+  readonly shown?: Readonly<Record<string, unknown>>
 }
 
 /** `live` rows are sessions; the others are what is left of one, so that its id stays taken. */
@@ -220,4 +224,116 @@ export interface Logger {
 /** What makes a kind of session run on the server; of a run nothing does, its events come from outside. */
 export interface Driver {
   readonly kind: Kind
+  /** Left out where nothing runs on the server. */
+  readonly host?: DriverHost
+}
+
+/** The part of a driver that starts things. */
+export interface DriverHost {
+  /** Starts what the session needs before the session exists: it is created with these events, or `abort` is called. Throws `invalid_request`, and nothing is left then. */
+  start(given: DriverCreation): Promise<DriverStart>
+  /** A session's handle: of one that was just started, else as `own` tells what there was. Goes on by itself what goes on. */
+  open(session: DriverSession, start?: DriverStart): DriverHandle
+  /** At the engine's start: which of these have something that goes on; what belongs to none of them is cleaned up. */
+  takeBack(known: readonly { readonly id: string; readonly own: unknown }[]): Promise<readonly string[]>
+  /** Nothing is asked of it any more. */
+  close(): Promise<void>
+}
+
+export interface DriverCreation {
+  readonly id: string
+  readonly options: unknown
+  readonly workingDir: string | null
+}
+
+export interface DriverStart {
+  readonly events: readonly DriverEvent[]
+  readonly own: unknown
+  readonly shown: Readonly<Record<string, unknown>>
+  /** The session could not be stored: ends what was started. */
+  abort(): Promise<void>
+}
+
+/** An event without what the log adds. */
+export interface DriverEvent {
+  readonly type: string
+  readonly payload: unknown
+  readonly clientId?: string
+}
+
+/** What a driver changes in one commit. */
+export interface DriverChange {
+  readonly events?: readonly DriverEvent[]
+  /** From what the record says once all earlier commits are on disk. */
+  readonly own?: (before: unknown) => unknown
+  readonly shown?: (before: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
+  /** Told on the feed. */
+  readonly state?: SessionState
+  /** Of the input that this is the effect of. */
+  readonly receipt?: Receipt
+  /** Only notes that the session is in use. */
+  readonly isUse?: boolean
+}
+
+/** Stands for an input's id, which is stored in the same commit as its effect. */
+export interface Receipt {
+  readonly kind: 'receipt'
+}
+
+/** One session, as its driver sees it. */
+export interface DriverSession {
+  readonly id: string
+  readonly options: unknown
+  readonly workingDir: string | null
+  /** What is on disk. */
+  readonly own: unknown
+  readonly state: SessionState
+  readonly isEnded: boolean
+  readonly head: number
+  /** ms since 1970. */
+  readonly activityAt: number
+  /** The engine's time, ms since 1970; it never jumps. */
+  now(): number
+  /** Resolves with the first event's seq (0 without events) when it is on disk. Rejects with HoldfastError, nothing of it stored. */
+  commit(change: DriverChange): Promise<number>
+  /** Whole events after `after`; undefined at the head. */
+  read(after: number, maxBytes: number): Promise<Chunk | undefined>
+}
+
+/** Who asks something of a driver. */
+export interface DriverCaller {
+  /** The client id, or what stands for a connection or principal that gave none. */
+  readonly seat: string
+  readonly clientId?: string
+}
+
+export interface DriverInput extends DriverCaller {
+  readonly type: string
+  readonly id: string
+  /** Whose ids these are: the client's, or the principal's. */
+  readonly sender: string
+  /** Parsed by the input's schema. */
+  readonly payload: unknown
+  readonly receipt?: Receipt
+}
+
+/** Somebody's place at a session while they are attached. */
+export interface DriverSeat {
+  readonly role: 'writer' | 'viewer'
+  leave(): void
+}
+
+/** What runs for one session. */
+export interface DriverHandle {
+  input(input: DriverInput): Promise<{ readonly seq: number | null; readonly duplicate: boolean }>
+  /** `mayWrite`: has the scope; `isReconnect`: was attached before. */
+  attach(caller: DriverCaller & { readonly mayWrite: boolean; readonly isReconnect: boolean }): DriverSeat
+  /** ms since 1970: the newest use that is no event. */
+  readonly usedAt: number
+  /** The session was ended by request. */
+  end(): void
+  /** The session is gone for good, with all that it had. */
+  drop(): void
+  /** The server stops: lets go, what runs goes on. */
+  stop(): Promise<void>
 }

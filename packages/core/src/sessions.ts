@@ -18,7 +18,7 @@ import { announce, type Context, EMPTY_RECORD, kindOf, loadFeed, loadVisible, re
 import type { Principal } from './engine.ts'
 import { creationsOf, inTurn, once } from './idempotency.ts'
 import { Log } from './log.ts'
-import type { IdRow, SessionRecord, SessionRow } from './ports.ts'
+import type { DriverEvent, IdRow, SessionRecord, SessionRow } from './ports.ts'
 import { sessionFromRow } from './view.ts'
 
 /** Throws `invalid_request` with the first thing that is wrong. */
@@ -92,6 +92,8 @@ function sameSession(context: Context, principal: Principal, existing: Log | Ses
   })
 }
 
+const eventDrafts = (context: Context, events: readonly DriverEvent[]): EventDraft[] => events.map(event => ({ ...event, id: context.random.id() }))
+
 interface Creation {
   readonly owner: string
   readonly id: string
@@ -104,6 +106,7 @@ interface Creation {
 
 async function insert(context: Context, { owner, id, body, digest, key, previous }: Creation): Promise<Session> {
   const feed = await loadFeed(context, owner)
+  const host = context.drivers.hostOf(body.kind)
   const count = await context.store.countSessions(owner)
   if (count >= context.limits.sessions)
     throw new HoldfastError('rate_limited', `A principal has at most ${context.limits.sessions} sessions; delete some.`, {
@@ -125,14 +128,27 @@ async function insert(context: Context, { owner, id, body, digest, key, previous
     options: body.chat ?? body.terminal ?? body.ui ?? null,
     create_digest: digest,
   }
-  const row: SessionRow = { id, kind: body.kind, owner, status: 'live', life: 'running', createdAt: now, activityAt: now, head: 0, floor: 0, bytes: 0, record }
-  await context.writer.write([feed], transaction => {
-    transaction.create(row)
-    transaction.append(feed, [{ type: 'session.created', id: context.random.id(), payload: { session: sessionFromRow(row, context.store.epoch) } }], '_feed')
-    if (key) transaction.id(key(0, 0, id))
-    if (previous) transaction.patchRow(previous.id, { ...previous.record, next_session_id: id })
-  })
-  const log = context.logs.peek(id) ?? context.logs.adopt(row)
+  // What can't be started is no session, so it runs before the session is there.
+  const start = await host?.start({ id, options: record.options, workingDir: record.working_dir })
+  const begun = start ? { ...record, own: start.own, shown: start.shown } : record
+  const at = { createdAt: now, activityAt: now, head: 0, floor: 0, bytes: 0 }
+  const row: SessionRow = { id, kind: body.kind, owner, status: 'live', life: 'running', ...at, record: begun }
+  const made = context.logs.prepare(row)
+  try {
+    await context.writer.write([feed], transaction => {
+      transaction.create(row)
+      if (start) transaction.append(made, eventDrafts(context, start.events))
+      const shown = sessionFromRow(transaction.rowOf(made), context.store.epoch)
+      transaction.append(feed, [{ type: 'session.created', id: context.random.id(), payload: { session: shown } }], '_feed')
+      if (key) transaction.id(key(0, 0, id))
+      if (previous) transaction.patchRow(previous.id, { ...previous.record, next_session_id: id })
+    })
+  } catch (thrown) {
+    await start?.abort()
+    throw thrown
+  }
+  const log = context.logs.take(made)
+  if (start) context.drivers.open(log, start)
   for (const watcher of context.watchers) watcher(log.row)
   return sessionFromRow(log.row, context.store.epoch)
 }
@@ -236,6 +252,7 @@ export async function dropSession(context: Context, log: Log, status: 'deleted' 
     if (status === 'expired') announce(context, transaction, feed, 'session.updated', { ...transaction.rowOf(log), record: rest })
     else transaction.append(feed, [{ type: 'session.deleted', id: context.random.id(), payload: { session_id: log.id } }], '_feed')
   })
+  if (log.gone) context.drivers.drop(log)
 }
 
 /** Appends `session.ended` and finishes the session; of a finished one it changes nothing. Returns the event's seq, null where there is none. */
@@ -249,13 +266,15 @@ export async function endSession(
   requireScope(principal, 'write')
   const log = await loadVisible(context, principal, id)
   const feed = await loadFeed(context, log.row.owner)
-  return context.writer.writeAlone(log, [feed], transaction => {
+  const done = await context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
     const ended: EventDraft = { type: 'session.ended', id: context.random.id(), payload: { reason: 'ended' } }
     const seq = record.ended_at === null ? appendAll(context, transaction, log, feed, kindOf(context, log.row.kind), [ended]) : null
     also?.(transaction, seq)
     return { session: sessionFromRow(transaction.rowOf(log), context.store.epoch), seq }
   })
+  context.drivers.handleOf(log)?.end()
+  return done
 }
 
 /** Reopens a finished run and notes when (RUN-09); appends nothing to a run's log. */
@@ -270,7 +289,8 @@ export async function resumeSession(
   const feed = await loadFeed(context, log.row.owner)
   return context.writer.writeAlone(log, [feed], transaction => {
     const { record } = transaction.rowOf(log)
-    const reopened = record.ended_at !== null
+    // What runs on the server begins again by a respawn, not by being looked at.
+    const reopened = record.ended_at !== null && !context.drivers.hostOf(log.row.kind)
     transaction.patch(
       log,
       { ...record, last_resumed_at: transaction.now, ...(reopened ? { state: 'running', ended_at: null } : {}) },

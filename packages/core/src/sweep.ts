@@ -86,7 +86,7 @@ async function expireIdle(context: Context, kind: string, idleMs: number): Promi
     for (const row of rows) {
       const log = await context.logs.load(row.id)
       if (!(log instanceof Log) || log.gone) continue
-      const inUse = (): boolean => log.readers > 0 || log.row.activityAt >= cutoff
+      const inUse = (): boolean => log.readers > 0 || Math.max(log.row.activityAt, context.drivers.usedAt(log)) >= cutoff
       if (!inUse()) await eachAlone(context, log, () => dropSession(context, log, 'expired', inUse))
     }
     const last = rows.at(-1)

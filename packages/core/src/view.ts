@@ -33,5 +33,6 @@ export function sessionFromRow(row: SessionRow, epoch: string, extra: { isActive
     floor_seq: row.floor,
     bytes: row.bytes,
     metadata: record.metadata,
+    ...(record.shown === undefined ? {} : { [row.kind]: record.shown }),
   }
 }

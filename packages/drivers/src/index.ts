@@ -1,1 +1,3 @@
 export { runDriver } from './run/run-driver.ts'
+export type { ExecPolicy } from './terminal/options.ts'
+export { createTerminalDriver, type TerminalDriverOptions } from './terminal/terminal-driver.ts'

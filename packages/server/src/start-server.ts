@@ -1,9 +1,11 @@
 import { hash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { homedir } from 'node:os'
 import { createEngine, type Logger, type Principal, type Store } from '@holdfast/core'
-import { runDriver } from '@holdfast/drivers'
+import { createTerminalDriver, runDriver } from '@holdfast/drivers'
 import { loadAdminToken } from './auth/admin-token.ts'
+import { execPolicy } from './auth/exec-policy.ts'
 import { createGuard } from './auth/guard.ts'
 import { createRates } from './auth/rate.ts'
 import { createTickets } from './auth/tickets.ts'
@@ -46,9 +48,21 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   const random = systemRandom
   const entropy = { id: random.id, bytes: (length: number) => randomBytes(length) }
   const { limits, times } = config
+  const terminalDriver = createTerminalDriver({
+    dataDir: config.serve.data_dir,
+    clock,
+    random,
+    logger,
+    eventBytes: limits.event_bytes,
+    policy: execPolicy(config),
+    env: process.env,
+    home: homedir(),
+  })
+  const drivers = [runDriver, terminalDriver]
   const engine = await createEngine({
     store,
-    kinds: [runDriver.kind],
+    kinds: drivers.map(driver => driver.kind),
+    drivers,
     limits,
     clock,
     random,

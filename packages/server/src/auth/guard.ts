@@ -64,8 +64,12 @@ const UNGUESSABLE_LENGTH = 32
  * public URL). Contract section 9.
  */
 export function needsToken(settings: Pick<GuardSettings, 'host' | 'token' | 'allow_host' | 'public_url'>): boolean {
-  const { host, token, allow_host, public_url } = settings
-  return token !== null || !isLoopbackName(host) || allow_host.length > 0 || (public_url !== null && !isLoopbackName(nameFromUrl(public_url)))
+  return settings.token !== null || isReachedByOthers(settings)
+}
+
+/** True where others than this machine's users may reach the server. */
+export function isReachedByOthers({ host, allow_host, public_url }: Pick<GuardSettings, 'host' | 'allow_host' | 'public_url'>): boolean {
+  return !isLoopbackName(host) || allow_host.length > 0 || (public_url !== null && !isLoopbackName(nameFromUrl(public_url)))
 }
 
 const nameFromUrl = (url: string) => authorityFromText(new URL(url).host)?.name ?? ''

@@ -114,7 +114,7 @@ export class CompatSessionsSocket implements Connection {
   /** Undefined where it is gone since it was listed; its end is on the feed. */
   async #attach(principal: Access['principal'], id: string, options: AttachOptions): Promise<Source | undefined> {
     try {
-      const attachment = await this.#host.engine.attach(principal, id, options)
+      const attachment = await this.#host.engine.attach(principal, id, { ...options, isSpectator: true })
       if (!this.#closed) return { attachment }
       attachment.close()
     } catch (thrown) {

@@ -14,6 +14,7 @@ import {
   path,
   required,
   sizeBytes,
+  texts,
   wholeNumber,
 } from './values.ts'
 
@@ -126,6 +127,14 @@ export const configSchema = z.strictObject({
       run: idle(null, 'Runs.'),
     })
     .describe('A session without input, output or client for longer than this ends and answers 410; "none" never.'),
+  exec: z
+    .strictObject({
+      allow_folders: texts('a path').default([]).describe('Folders that programs may be started in, subfolders too; empty allows all on this machine.'),
+      allow_commands: texts('a command')
+        .default([])
+        .describe('Commands that may be started, written as in the request; "*" allows all. Empty allows all on this machine.'),
+    })
+    .describe('What terminals may start. Where others than this machine can reach the server, nothing until both are given.'),
   log: z
     .strictObject({
       level: choice('debug', 'info', 'warn', 'error').default('info').describe('Least severe level that is logged: debug, info, warn, error.'),

@@ -106,6 +106,9 @@ const listOf = (read: (text: string) => string | undefined, expected: string) =>
     return list
   })
 
+/** Plain texts, none of them empty. */
+export const texts = (expected: string) => listOf(text => (text.includes('\0') ? undefined : text), expected)
+
 export const origins = () => listOf(originFromText, 'an origin such as https://app.example.com:8443, with scheme and host, without a path (no "*", no "null")')
 
 export const hosts = () =>

@@ -10,7 +10,7 @@ export async function exportLog(host: Host, access: Access, sessionId: string, q
   const session = await host.engine.getSession(access.principal, sessionId)
   if (format !== 'jsonl')
     throw new HoldfastError('invalid_request', `A session of kind "${session.kind}" has no export as ${format}; use jsonl.`, { field: 'format' })
-  const attachment = await host.engine.attach(access.principal, sessionId)
+  const attachment = await host.engine.attach(access.principal, sessionId, { isSpectator: true })
   const head = attachment.head
   const encoder = new TextEncoder()
   async function* lines(): AsyncGenerator<Uint8Array> {

@@ -25,7 +25,7 @@ interface Page {
 /** One page of a log, read through an ordinary attachment; holds the answer up to `waitMs` until there is something. */
 export async function pollPage(host: Host, access: Access, request: PollRequest): Promise<Uint8Array> {
   if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
-  const attachment = await host.engine.attach(access.principal, request.sessionId, request.options)
+  const attachment = await host.engine.attach(access.principal, request.sessionId, asked(request.options))
   const page: Page = { chunks: [], events: 0, bytes: 0, resume: 'new', epoch: host.engine.epoch, floor: 0, gap: undefined, snapshot: undefined }
   let release: (() => void) | undefined
   try {
@@ -47,6 +47,9 @@ export async function pollPage(host: Host, access: Access, request: PollRequest)
     attachment.close()
   }
 }
+
+/** A poll without a client id is nobody that could type later. */
+const asked = (options: AttachOptions): AttachOptions => (options.clientId === undefined ? { ...options, isSpectator: true } : options)
 
 /** Takes what there is now, up to the page's limits. */
 async function fill(attachment: Attachment, page: Page, limit: number): Promise<void> {
@@ -177,14 +180,14 @@ const COMMA = Buffer.from(',')
 /** The page before `before`, ascending, for scrolling back: the newest that fit, at most `limit` and 4 MiB. */
 export async function pageBefore(host: Host, access: Access, sessionId: string, before: number, limit: number, owner: string | undefined): Promise<Uint8Array> {
   const own = owner === undefined ? {} : { owner }
-  const probe = await host.engine.attach(access.principal, sessionId, { ...own, mode: 'live' })
+  const probe = await host.engine.attach(access.principal, sessionId, { ...own, mode: 'live', isSpectator: true })
   const head = probe.head
   const floor = await floorOf(probe)
   probe.close()
   const last = Math.min(before - 1, head)
   // Never from below the floor, where a kind with snapshots would give one.
   let reached = Math.max(floor, last - limit)
-  const reader = await host.engine.attach(access.principal, sessionId, { ...own, cursor: { seq: reached } })
+  const reader = await host.engine.attach(access.principal, sessionId, { ...own, cursor: { seq: reached }, isSpectator: true })
   const chunks: Chunk[] = []
   let bytes = 0
   try {

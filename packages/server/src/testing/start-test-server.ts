@@ -30,6 +30,7 @@ export interface CallOptions {
 export interface TestServer {
   readonly url: string
   readonly port: number
+  readonly dataDir: string
   readonly store: MemoryStore
   readonly running: RunningServer
   readonly seen: Seen
@@ -112,6 +113,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     url,
     port: running.port,
+    dataDir,
     store,
     running,
     seen,

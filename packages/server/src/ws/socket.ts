@@ -42,6 +42,8 @@ export class SocketSession implements Connection {
   readonly #sources = new Map<string, SocketSource>()
   readonly #pump: Pump<SocketSource>
   readonly #stall: StallWatch
+  /** Whose role it is where there is no client id. */
+  readonly #connectionId: string
   #access: Access | undefined
   #releases: (() => void)[] = []
   #first = true
@@ -64,6 +66,7 @@ export class SocketSession implements Connection {
     this.#socket = options.socket
     this.#raw = options.raw
     this.#access = options.access
+    this.#connectionId = options.host.random.id()
     this.#stall = createStallWatch(options.raw, options.host.times.stallMs)
     this.#heardMs = this.#sentMs = this.#pingedMs = options.host.clock.steadyMs()
     this.#pump = createPump<SocketSource>({ send: (source, delivery) => this.#send(source, delivery) })
@@ -232,7 +235,7 @@ export class SocketSession implements Connection {
   }
 
   async #attach(access: Access, sessionId: string, options: AttachOptions, asker: Asker): Promise<void> {
-    const attachment = await this.#host.engine.attach(access.principal, sessionId, options)
+    const attachment = await this.#host.engine.attach(access.principal, sessionId, { ...options, connectionId: this.#connectionId })
     if (this.#closed || (asker.watch && asker.watch !== this.#watching)) return attachment.close()
     const before = this.#sources.get(attachment.sessionId)
     if (before) this.#remove(before)
@@ -258,6 +261,7 @@ export class SocketSession implements Connection {
     const result = await this.#host.engine.input(access.principal, sessionId, {
       type: frame.type,
       payload: frame.payload,
+      connectionId: this.#connectionId,
       ...(frame.id === undefined ? {} : { id: frame.id }),
       ...(clientId === undefined ? {} : { clientId }),
       ...(frame.traceId === undefined ? {} : { traceId: frame.traceId }),

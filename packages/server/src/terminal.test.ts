@@ -1,0 +1,213 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { startTestServer, type TestServer, type TestServerOptions } from './testing/start-test-server.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const servers: TestServer[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    const { body } = await server.call('GET', '/sessions?kind=terminal', undefined, { token: server.adminToken })
+    for (const session of body.sessions) await server.call('DELETE', `/sessions/${session.session_id}`, undefined, { token: server.adminToken })
+    for (const session of body.sessions) await vi.waitFor(() => expect(isAlive(session.terminal.pid)).toBe(false), 10_000)
+    await server.stop()
+  }
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function start(options?: TestServerOptions): Promise<TestServer> {
+  const server = await startTestServer(options)
+  servers.push(server)
+  return server
+}
+
+const admin = (server: TestServer) => ({ token: server.adminToken })
+
+function create(server: TestServer, script: string, more: object = {}, terminal: object = {}) {
+  return server.call('POST', '/sessions', { kind: 'terminal', terminal: { command: 'sh', args: ['-c', script], ...terminal }, ...more }, admin(server))
+}
+
+interface Logged {
+  readonly type: string
+  readonly header: { readonly seq: number; readonly client_id?: string }
+  // biome-ignore lint/suspicious/noExplicitAny: looked into by the tests
+  readonly payload: any
+}
+
+const eventsOf = async (server: TestServer, id: string): Promise<Logged[]> => (await server.log(id, admin(server))).map(text => JSON.parse(text) as Logged)
+
+const outputOf = (events: readonly Logged[]): Buffer =>
+  Buffer.concat(
+    events
+      .filter(event => event.type === 'terminal.output')
+      .map(event => (event.payload.text === undefined ? Buffer.from(event.payload.base64, 'base64') : Buffer.from(event.payload.text))),
+  )
+
+const until = (server: TestServer, id: string, holds: (events: Logged[]) => boolean): Promise<Logged[]> =>
+  vi.waitFor(
+    async () => {
+      const events = await eventsOf(server, id)
+      if (!holds(events)) throw new Error(`not yet: ${JSON.stringify(events).slice(-500)}`)
+      return events
+    },
+    { timeout: 20_000, interval: 20 },
+  )
+
+const hasExited = (events: readonly Logged[]): boolean => events.some(event => event.type === 'terminal.exited')
+
+const input = (server: TestServer, id: string, type: string, payload: object, more: object = {}) =>
+  server.call('POST', `/sessions/${id}/inputs`, { type, payload, ...more }, admin(server))
+
+describe('terminals', () => {
+  it('[TERM-01] [TERM-06] [TERM-11] a command runs, what it prints is in the log between its start and its exit, and the session says how it ended', async () => {
+    const server = await start()
+    const made = await create(server, 'printf "héllo\\n"; exit 3', { session_id: 't' })
+    expect(made.status).toBe(201)
+    const { terminal, head_seq } = made.body.session
+    expect(head_seq).toBe(1)
+    expect(terminal).toMatchObject({ command: 'sh', alive: true, cols: 80, rows: 24, incarnation: 1, pid: expect.any(Number), start_time: expect.any(String) })
+    const events = await until(server, 't', hasExited)
+    expect(events[0]).toMatchObject({ type: 'terminal.started', payload: { pid: terminal.pid, command: 'sh', cols: 80, rows: 24, incarnation: 1 } })
+    expect(outputOf(events).toString()).toBe('héllo\r\n')
+    expect(events.at(-1)).toMatchObject({ type: 'terminal.exited', payload: { exit_code: 3, signal: null } })
+    const { session } = (await server.call('GET', '/sessions/t', undefined, admin(server))).body
+    expect(session).toMatchObject({ state: 'failed', status: 'finished', terminal: { alive: false } })
+    expect(session.ended_at).not.toBeNull()
+  })
+
+  it('[TERM-01] a command that can not be started is invalid_request and creates nothing', async () => {
+    const server = await start()
+    const made = await create(server, '', { session_id: 't' }, { command: 'no-such-command-anywhere' })
+    expect([made.status, made.body.error.code]).toEqual([400, 'invalid_request'])
+    const nowhere = await create(server, 'true', { session_id: 't' }, { cwd: '/no/such/folder' })
+    expect([nowhere.status, nowhere.body.error.code]).toEqual([400, 'invalid_request'])
+    expect((await server.call('POST', '/sessions', { kind: 'terminal' }, admin(server))).status).toBe(400)
+    expect((await server.call('GET', '/sessions/t', undefined, admin(server))).status).toBe(404)
+    expect((await create(server, 'true', { session_id: 't' })).status, 'the id is still free').toBe(201)
+  })
+
+  it('[TERM-08] [fault 28] bytes that are not UTF-8 and characters cut between two writes come back byte for byte', async () => {
+    const server = await start()
+    await create(server, "stty -opost; printf '\\303'; sleep 0.1; printf '\\251|\\377\\376|'; printf '\\360\\237'; printf '\\230\\200'; sleep 0.1; printf '\\342\\202'", {
+      session_id: 't',
+    })
+    const events = await until(server, 't', hasExited)
+    expect(outputOf(events).toString('hex')).toBe(Buffer.from('c3a97cfffe7cf09f9880e282', 'hex').toString('hex'))
+  })
+
+  it('[TERM-03] [TERM-08] a megabyte of every byte is in the log byte for byte, in events within the limits', async () => {
+    const server = await start()
+    const generator = new URL('../../drivers/src/holder/testing/generator.mjs', import.meta.url).pathname
+    const { generated } = (await import(generator)) as { generated(seed: number, count: number): Buffer }
+    await create(server, `stty -opost; ${process.execPath} ${generator} 7 1000000`, { session_id: 't' })
+    const events = await until(server, 't', hasExited)
+    expect(outputOf(events).equals(generated(7, 1_000_000))).toBe(true)
+    expect(events.map(event => event.header.seq)).toEqual(events.map((_, index) => index + 1))
+    expect(events.length).toBeLessThan(1000)
+  })
+
+  it('[TERM-13] [fault 14] what is typed reaches the program once, its repeat is a duplicate, and neither is in the log', async () => {
+    const server = await start()
+    await create(server, 'stty -echo; echo ready; while read line; do echo "got $line"; done', { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('ready'))
+    const first = await input(server, 't', 'terminal.input', { text: 'one\n' }, { id: 'i1', client_id: 'c' })
+    expect([first.status, first.body]).toEqual([202, { ok: true, id: 'i1', seq: null, duplicate: false }])
+    const again = await input(server, 't', 'terminal.input', { text: 'one\n' }, { id: 'i1', client_id: 'c' })
+    expect(again.body).toMatchObject({ seq: null, duplicate: true })
+    await input(server, 't', 'terminal.input', { base64: Buffer.from('two\n\x04').toString('base64') }, { id: 'i2', client_id: 'c' })
+    const events = await until(server, 't', hasExited)
+    expect(outputOf(events).toString()).toBe('ready\r\ngot one\r\ngot two\r\n')
+    expect((await input(server, 't', 'terminal.input', { text: 'x' })).body.error.code).toBe('session_ended')
+  })
+
+  it('[TERM-13] resize, signal, take_writer and respawn do what they say, each once', async () => {
+    const server = await start()
+    await create(server, "trap 'stty size' WINCH; trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.05; done", { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('ready'))
+    const resized = await input(server, 't', 'terminal.resize', { cols: 100, rows: 40 }, { id: 'r1', client_id: 'c' })
+    expect(resized.body.seq).toBeGreaterThan(0)
+    expect((await input(server, 't', 'terminal.resize', { cols: 100, rows: 40 }, { id: 'r1', client_id: 'c' })).body).toMatchObject({
+      seq: resized.body.seq,
+      duplicate: true,
+    })
+    const sized = await until(server, 't', events => outputOf(events).includes('40 100'))
+    const at = sized.findIndex(event => event.type === 'terminal.resized')
+    expect(outputOf(sized.slice(0, at)).includes('40 100')).toBe(false)
+    expect((await input(server, 't', 'terminal.respawn', {})).body.error.code).toBe('busy')
+    expect((await input(server, 't', 'terminal.signal', { signal: 'SIGNOPE' })).status).toBe(400)
+    expect((await input(server, 't', 'terminal.signal', { signal: 'SIGUSR1' }, { id: 's1' })).status).toBe(202)
+    await until(server, 't', hasExited)
+    const respawned = await input(server, 't', 'terminal.respawn', {}, { id: 'again' })
+    expect(respawned.status).toBe(202)
+    const events = await until(server, 't', all => outputOf(all.slice(respawned.body.seq)).includes('ready'))
+    expect(events[respawned.body.seq - 1]).toMatchObject({ type: 'terminal.started', payload: { incarnation: 2, cols: 100, rows: 40 } })
+    expect((await server.call('GET', '/sessions/t', undefined, admin(server))).body.session).toMatchObject({ state: 'running', ended_at: null })
+  })
+
+  it('[TERM-02] [TERM-13] the first attachment is the writer, others may look and take over, and input from others is forbidden', async () => {
+    const server = await start()
+    await create(server, 'stty -echo; echo ready; cat', { session_id: 't' })
+    const attach = async (client: string) => {
+      const socket = server.socket(`/ws?session_id=t&client_id=${client}`, { headers: { authorization: `Bearer ${server.adminToken}` } })
+      return { socket, hello: await socket.next('hello', message => message.type === 'protocol.hello') }
+    }
+    const a = await attach('a')
+    const b = await attach('b')
+    expect([a.hello.payload.role, b.hello.payload.role]).toEqual(['writer', 'viewer'])
+    const refused = await b.socket.ask('terminal.input', { session_id: 't' }, { text: 'x\n' })
+    expect([refused.type, refused.payload.code]).toEqual(['protocol.error', 'forbidden'])
+    expect((await a.socket.ask('terminal.input', { session_id: 't' }, { text: 'from a\n' })).payload).toMatchObject({ seq: null, duplicate: false })
+    const taken = await b.socket.ask('terminal.take_writer', { session_id: 't' }, {})
+    expect(taken.payload.seq).toBeGreaterThan(0)
+    expect((await a.socket.ask('terminal.input', { session_id: 't' }, { text: 'x\n' })).payload.code).toBe('forbidden')
+    expect((await b.socket.ask('terminal.input', { session_id: 't' }, { text: 'from b\n' })).type).toBe('protocol.ack')
+    const events = await until(server, 't', all => outputOf(all).includes('from b'))
+    expect(events.find(event => event.type === 'terminal.writer_changed')).toMatchObject({ header: { client_id: 'b' }, payload: { client_id: 'b' } })
+    expect(outputOf(events).toString()).toBe('ready\r\nfrom a\r\nfrom b\r\n')
+  })
+
+  it('[OPS-01] creating what can execute without a token is 401, and beyond loopback forbidden until it is configured', async () => {
+    const server = await start()
+    expect((await server.call('POST', '/sessions', { kind: 'terminal', terminal: { command: 'sh' } })).status).toBe(401)
+    const open = await start({ flags: { allow_host: ['box.example'] } })
+    const refused = await create(open, 'true')
+    expect([refused.status, refused.body.error.code]).toEqual([403, 'forbidden'])
+    const configured = await start({ flags: { allow_host: ['box.example'] }, env: { EXEC_ALLOW_FOLDERS: '/tmp', EXEC_ALLOW_COMMANDS: 'sh' } })
+    expect((await create(configured, 'true', {}, { cwd: '/' })).body.error.code).toBe('forbidden')
+    expect((await create(configured, 'true', {}, { cwd: '/tmp', command: 'bash' })).body.error.code).toBe('forbidden')
+    expect((await create(configured, 'true', {}, { cwd: '/tmp' })).status).toBe(201)
+  })
+
+  it('[OPS-01] a program sees five variables of the server and what it was given', async () => {
+    vi.stubEnv('HOLDFAST_TOKEN', 'secret')
+    vi.stubEnv('OPENAI_API_KEY', 'secret')
+    const server = await start()
+    await create(server, 'env', { session_id: 't' }, { env: { MINE: 'yes' } })
+    vi.unstubAllEnvs()
+    const text = outputOf(await until(server, 't', hasExited)).toString()
+    expect(text).toContain('MINE=yes')
+    expect(text).toContain('TERM=xterm-256color')
+    expect(text).not.toContain('secret')
+  })
+
+  it('[TERM-05] ending or deleting a session ends its program, and leaves no folder', async () => {
+    const server = await start()
+    const made = await create(server, 'echo ready; sleep 1000', { session_id: 't' })
+    const gone = await create(server, 'echo ready; sleep 1000', { session_id: 'gone' })
+    await server.call('POST', '/sessions/t/end', undefined, admin(server))
+    const events = await until(server, 't', hasExited)
+    expect(events.map(event => event.type)).toContain('session.ended')
+    expect((await server.call('GET', '/sessions/t', undefined, admin(server))).body.session.state).toBe('ended')
+    await server.call('DELETE', '/sessions/gone', undefined, admin(server))
+    for (const { body } of [made, gone]) await vi.waitFor(() => expect(isAlive(body.session.terminal.pid)).toBe(false), 10_000)
+    await vi.waitFor(() => expect(existsSync(`${server.dataDir}/terminals`) ? readdirSync(`${server.dataDir}/terminals`) : []).toEqual([]), 10_000)
+  })
+})
