@@ -84,7 +84,8 @@ describe('defaults', () => {
       const changed = lines.with(at, `${path.at(-1)} = "/%"`).join('\n')
       const problems = problemsOf({ toml: changed })
       const isPath = ['serve.data_dir', 'serve.tls_cert', 'serve.tls_key', 'serve.token'].includes(key)
-      if (!isPath) expect(problems.join(), key).toContain(`${key}: `)
+      if (path[0] === 'exec') expect(load({ toml: changed }).exec, key).toMatchObject({ [path.at(-1) ?? '']: ['/%'] })
+      else if (!isPath) expect(problems.join(), key).toContain(`${key}: `)
       else if (key === 'serve.token') expect(load({ toml: changed }).serve.token).toBe('/%')
       else expect(problems.join(), key).toContain(key)
     }

@@ -2,8 +2,10 @@ import { AUTH_MS, DEFAULT_LIMITS, HEARTBEAT_MS, SILENCE_MS, STALL_MS } from '@ho
 import { z } from 'zod'
 import {
   choice,
+  commands,
   durationMs,
   flag,
+  folders,
   hosts,
   listenHost,
   optional,
@@ -14,7 +16,6 @@ import {
   path,
   required,
   sizeBytes,
-  texts,
   wholeNumber,
 } from './values.ts'
 
@@ -129,8 +130,8 @@ export const configSchema = z.strictObject({
     .describe('A session without input, output or client for longer than this ends and answers 410; "none" never.'),
   exec: z
     .strictObject({
-      allow_folders: texts('a path').default([]).describe('Folders that programs may be started in, subfolders too; empty allows all on this machine.'),
-      allow_commands: texts('a command')
+      allow_folders: folders().default([]).describe('Folders that programs may be started in, subfolders too; empty allows all on this machine.'),
+      allow_commands: commands()
         .default([])
         .describe('Commands that may be started, written as in the request; "*" allows all. Empty allows all on this machine.'),
     })

@@ -106,8 +106,10 @@ const listOf = (read: (text: string) => string | undefined, expected: string) =>
     return list
   })
 
-/** Plain texts, none of them empty. */
-export const texts = (expected: string) => listOf(text => (text.includes('\0') ? undefined : text), expected)
+/** Absolute paths. */
+export const folders = () => listOf(text => (text.startsWith('/') && !text.includes('\0') ? text : undefined), 'an absolute path')
+
+export const commands = () => listOf(text => (text.includes('\0') ? undefined : text), 'a command')
 
 export const origins = () => listOf(originFromText, 'an origin such as https://app.example.com:8443, with scheme and host, without a path (no "*", no "null")')
 
