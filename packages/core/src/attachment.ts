@@ -4,7 +4,6 @@ import {
   type Control,
   type Cursor,
   eachRecord,
-  type Fold,
   type Gap,
   HoldfastError,
   type Mode,
@@ -15,7 +14,7 @@ import {
 } from '@holdfast/protocol'
 import { planAttach } from './attach-plan.ts'
 import type { Attachment, Delivery } from './engine.ts'
-import { type Folded, foldLog, isFarBehind } from './folds.ts'
+import { type Folded, foldLog, isFarBehind, type StateFold } from './folds.ts'
 import type { Log, LogReader } from './log.ts'
 import type { Store } from './ports.ts'
 import { errorFromStore } from './writer.ts'
@@ -26,7 +25,7 @@ export interface AttachmentOptions {
   /** As clients know the session: `_feed` for a feed. */
   readonly sessionId: string
   readonly epoch: string
-  readonly fold: Fold<unknown> | null
+  readonly fold: StateFold | null
   readonly mode: Mode
   readonly cursor: Cursor | undefined
   readonly windowBytes: number | undefined
@@ -55,6 +54,8 @@ class LogAttachment implements Attachment, LogReader {
   readonly #goal: number
   #caughtUp = false
   #snapshotDue: 'head' | undefined
+  /** What the snapshot that is due stands for; told with it, since only then it is known how far it goes. */
+  #skipped: Gap | undefined
   /** The failure that readers were told of last. */
   #told: Delivery | undefined
   #listener: (() => void) | undefined
@@ -73,7 +74,8 @@ class LogAttachment implements Attachment, LogReader {
     this.#goal = head
     this.#cursor = plan.after
     this.#control('protocol.hello', options.hello(plan.resume, head, floor))
-    if (plan.gap) this.#control('protocol.gap', plan.gap)
+    if (plan.snapshot && plan.gap?.reason === 'skipped') this.#skipped = plan.gap
+    else if (plan.gap) this.#control('protocol.gap', plan.gap)
     if (plan.snapshot) this.#snapshotDue = 'head'
     log.addReader(this)
   }
@@ -95,7 +97,7 @@ class LogAttachment implements Attachment, LogReader {
     const queued = this.#queue.shift()
     if (queued) return queued
     if (this.#log.gone) return this.#end(this.#log.gone)
-    if (this.#snapshotDue) return this.#pullSnapshot()
+    if (this.#snapshotDue) return this.#pullSnapshot(maxBytes)
     if (this.#cursor < this.#log.floor) return this.#skipTo(this.#log.floor, 'trimmed', maxBytes)
     if (!this.#caughtUp && this.#cursor >= this.#goal) {
       this.#caughtUp = true
@@ -202,8 +204,13 @@ class LogAttachment implements Attachment, LogReader {
 
   /** Leaves out what the reader has not seen up to `seq`, says so, and goes on from a snapshot or from there. */
   #skipTo(seq: number, reason: Gap['reason'], maxBytes: number): Delivery | undefined | Promise<Delivery | undefined> {
-    this.#control('protocol.gap', { from_seq: this.#cursor + 1, to_seq: seq, reason })
+    const gap = { from_seq: this.#cursor + 1, to_seq: seq, reason }
     if (this.#options.fold) this.#snapshotDue = 'head'
+    if (reason === 'skipped' && this.#options.fold) {
+      this.#skipped = gap
+      return this.#pullSnapshot(maxBytes)
+    }
+    this.#control('protocol.gap', gap)
     // Also before the snapshot: a reader that was told of the gap is there, and may give credit for it.
     this.#cursor = seq
     this.#forgetCredit()
@@ -215,16 +222,27 @@ class LogAttachment implements Attachment, LogReader {
     this.#unacknowledged = 0
   }
 
-  async #pullSnapshot(): Promise<Delivery | undefined> {
+  async #pullSnapshot(maxBytes: number): Promise<Delivery | undefined> {
     this.#snapshotDue = undefined
+    const skipped = this.#skipped
+    this.#skipped = undefined
     const { fold, store } = this.#options
     let folded: Folded
     try {
-      folded = await foldLog(store, this.#log, fold as Fold<unknown>)
+      folded = await foldLog(store, this.#log, fold as StateFold)
     } catch (thrown) {
       return this.#end(this.#log.gone ?? errorFromStore(thrown))
     }
     if (this.#closed) return undefined
+    if (skipped && folded.seq < skipped.from_seq) {
+      // A screen inside one long sequence can't be cut further on: nothing is skipped then.
+      this.#cursor = skipped.from_seq - 1
+      return this.#cursor < this.#log.head ? this.#pullEvents(maxBytes) : this.pull(maxBytes)
+    }
+    if (skipped) {
+      this.#control('protocol.gap', { ...skipped, to_seq: folded.seq })
+      this.#forgetCredit()
+    }
     const parts = partsFromText(JSON.stringify(folded.state), SNAPSHOT_PART_BYTES)
     parts.forEach((data, index) => {
       const place = index === parts.length - 1 ? folded.seq : undefined

@@ -2,9 +2,9 @@ import { FEED_ID, HEARTBEAT_MS, HoldfastError, type Kind, type Limits, messageTe
 import { hasScope, isVisible, notFound, requireScope } from './access.ts'
 import { appendEvents } from './appends.ts'
 import { createAttachment } from './attachment.ts'
-import { type Context, kindOf, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
+import { type Context, loadFeed, loadVisible, refuseWhileDraining } from './context.ts'
 import type { AttachOptions, Engine, Principal } from './engine.ts'
-import { callerOf, createDrivers } from './drivers.ts'
+import { callerOf, createDrivers, stateFoldOf } from './drivers.ts'
 import { foldLog } from './folds.ts'
 import { takeInput } from './inputs.ts'
 import type { Log } from './log.ts'
@@ -109,7 +109,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       log,
       sessionId: isFeed ? FEED_ID : log.id,
       epoch: store.epoch,
-      fold: isFeed ? null : (context.kinds.get(log.row.kind)?.fold ?? null),
+      fold: isFeed ? null : stateFoldOf(context, log.row.kind),
       mode: attachOptions.mode ?? 'replay',
       cursor,
       windowBytes: attachOptions.windowBytes,
@@ -156,7 +156,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       guarded(async () => {
         requireScope(principal, 'read')
         const log = await loadVisible(context, principal, id)
-        const { fold } = kindOf(context, log.row.kind)
+        const fold = stateFoldOf(context, log.row.kind)
         if (!fold) throw new HoldfastError('invalid_request', `A session of kind "${log.row.kind}" has no snapshot.`, { kind: log.row.kind })
         if (at !== undefined && (!Number.isSafeInteger(at) || at < 0 || at > log.head))
           throw new HoldfastError('invalid_request', `at is 0 to ${log.head}.`, { field: 'at', head_seq: log.head })

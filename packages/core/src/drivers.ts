@@ -2,6 +2,7 @@ import { type SessionState, statusFromState } from '@holdfast/protocol'
 import { appendAll } from './appends.ts'
 import { announce, type Context, kindOf, loadFeed } from './context.ts'
 import type { Principal } from './engine.ts'
+import type { StateFold } from './folds.ts'
 import { Log } from './log.ts'
 import type { Driver, DriverCaller, DriverChange, DriverHandle, DriverHost, DriverSession, DriverStart, Receipt, SessionRecord } from './ports.ts'
 import type { Transaction } from './writer.ts'
@@ -69,8 +70,11 @@ export function createDrivers(context: () => Context, drivers: readonly Driver[]
 /** Whose role it is: the client id's, else the connection's, else the principal's. */
 export function callerOf(principal: Principal, { clientId, connectionId }: { readonly clientId?: string; readonly connectionId?: string }): DriverCaller {
   if (clientId !== undefined) return { seat: `c:${clientId}`, clientId }
-  return { seat: connectionId === undefined ? `p:${principal.subject}` : `s:${connectionId}` }
+  return { seat: connectionId === undefined ? `p:${principal.subject}` : `s:${connectionId}@${principal.subject}` }
 }
+
+/** How a kind's state comes to be: its driver's fold, else its own; null where it has no snapshots. */
+export const stateFoldOf = (context: Context, kind: string): StateFold | null => context.drivers.hostOf(kind)?.fold ?? context.kinds.get(kind)?.fold ?? null
 
 export interface StoredReceipt extends Receipt {
   readonly store: (transaction: Transaction, seq: number | null) => void
@@ -102,6 +106,8 @@ function sessionOf(context: Context, log: Log): DriverSession {
       return log.head
     },
     commit: change => commitChange(context, log, change),
+    snapshot: () => context.store.getSnapshot(log.id, log.head),
+    keepSnapshot: (seq, state) => context.store.putSnapshot(log.id, seq, state),
     read: (after, maxBytes) => Promise.resolve(log.tail.read(after, log.head, maxBytes) ?? context.store.read(log.id, after, maxBytes)),
   }
 }

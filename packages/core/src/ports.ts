@@ -1,4 +1,5 @@
 import type { Chunk, Kind, SessionState } from '@holdfast/protocol'
+import type { HostFold } from './folds.ts'
 
 /** What a session's row says besides its log; JSON in the store, an object in memory. */
 export interface SessionRecord {
@@ -236,6 +237,8 @@ export interface DriverHost {
   open(session: DriverSession, start?: DriverStart): DriverHandle
   /** At the engine's start: which of these have something that goes on; what belongs to none of them is cleaned up. */
   takeBack(known: readonly { readonly id: string; readonly own: unknown }[]): Promise<readonly string[]>
+  /** Makes the states of snapshots where the kind's own fold is null. */
+  readonly fold?: HostFold
   /** Nothing is asked of it any more. */
   close(): Promise<void>
 }
@@ -296,6 +299,9 @@ export interface DriverSession {
   now(): number
   /** Resolves with the first event's seq (0 without events) when it is on disk. Rejects with HoldfastError, nothing of it stored. */
   commit(change: DriverChange): Promise<number>
+  /** The newest that is stored. */
+  snapshot(): Promise<{ readonly seq: number; readonly state: string } | undefined>
+  keepSnapshot(seq: number, state: string): Promise<void>
   /** Whole events after `after`; undefined at the head. */
   read(after: number, maxBytes: number): Promise<Chunk | undefined>
 }

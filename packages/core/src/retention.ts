@@ -1,5 +1,6 @@
 import { type Event, eachRecord, messageText, textsFromChunk, TURN_BYTES } from '@holdfast/protocol'
-import { type Context, kindOf } from './context.ts'
+import type { Context } from './context.ts'
+import { stateFoldOf } from './drivers.ts'
 import { foldLog } from './folds.ts'
 import type { Log } from './log.ts'
 
@@ -23,13 +24,14 @@ export function isSurplus(retention: Retention, kept: { readonly events: number;
 /** Trims a log to its retention, oldest first, whole events; a snapshot at the new floor is stored before anything goes (SEQ-14, fault 11). Returns the new floor. */
 export async function applyRetention(context: Context, log: Log, retention: Retention): Promise<number> {
   if (retention.max_age_ms === null && retention.max_bytes === null && retention.max_events === null) return log.floor
-  const { floor, freedBytes } = await surplusOf(context, log, retention)
-  if (floor === log.floor) return floor
-  const kind = log.row.kind === 'feed' ? undefined : kindOf(context, log.row.kind)
-  if (kind?.fold) {
-    const folded = await foldLog(context.store, log, kind.fold, floor)
-    await context.store.putSnapshot(log.id, folded.seq, JSON.stringify(folded.state))
-  }
+  const surplus = await surplusOf(context, log, retention)
+  if (surplus.floor === log.floor) return surplus.floor
+  const fold = log.row.kind === 'feed' ? null : stateFoldOf(context, log.row.kind)
+  const folded = fold && (await foldLog(context.store, log, fold, surplus.floor))
+  if (folded) await context.store.putSnapshot(log.id, folded.seq, JSON.stringify(folded.state))
+  // A screen is cut between sequences only: what comes after the cut is kept.
+  const { floor, freedBytes } = folded && folded.seq < surplus.floor ? await surplusOf(context, log, retention, folded.seq) : surplus
+  if (floor <= log.floor) return log.floor
   const resultText = await resultLostBelow(context, log, floor)
   await context.writer.writeAlone(log, [], transaction => {
     const { record, floor: already } = transaction.rowOf(log)
@@ -42,7 +44,7 @@ export async function applyRetention(context: Context, log: Log, retention: Rete
 }
 
 /** Walks from the oldest kept event on until nothing is surplus. */
-async function surplusOf(context: Context, log: Log, retention: Retention): Promise<{ floor: number; freedBytes: number }> {
+async function surplusOf(context: Context, log: Log, retention: Retention, most = log.head): Promise<{ floor: number; freedBytes: number }> {
   const head = log.head
   // Timestamps are wall time, which may have been set since: of two readings the younger age counts, so that no jump trims too early (fault 15).
   const nowMs = Math.min(context.clock.wallMs(), context.now())
@@ -56,7 +58,7 @@ async function surplusOf(context: Context, log: Log, retention: Retention): Prom
     eachRecord(chunk.body, (start, end, index) => {
       const kept = { events: head - floor, bytes: log.row.bytes - freedBytes }
       const ageMs = texts ? nowMs - Date.parse((JSON.parse(texts[index] as string) as Event).header.timestamp) : 0
-      stopped = !isSurplus(retention, kept, ageMs)
+      stopped = floor >= most || !isSurplus(retention, kept, ageMs)
       if (stopped) return false
       floor++
       freedBytes += end - start + 4

@@ -96,9 +96,13 @@ describe('terminals', () => {
 
   it('[TERM-08] [fault 28] bytes that are not UTF-8 and characters cut between two writes come back byte for byte', async () => {
     const server = await start()
-    await create(server, "stty -opost; printf '\\303'; sleep 0.1; printf '\\251|\\377\\376|'; printf '\\360\\237'; printf '\\230\\200'; sleep 0.1; printf '\\342\\202'", {
-      session_id: 't',
-    })
+    await create(
+      server,
+      "stty -opost; printf '\\303'; sleep 0.1; printf '\\251|\\377\\376|'; printf '\\360\\237'; printf '\\230\\200'; sleep 0.1; printf '\\342\\202'",
+      {
+        session_id: 't',
+      },
+    )
     const events = await until(server, 't', hasExited)
     expect(outputOf(events).toString('hex')).toBe(Buffer.from('c3a97cfffe7cf09f9880e282', 'hex').toString('hex'))
   })
@@ -209,5 +213,97 @@ describe('terminals', () => {
     await server.call('DELETE', '/sessions/gone', undefined, admin(server))
     for (const { body } of [made, gone]) await vi.waitFor(() => expect(isAlive(body.session.terminal.pid)).toBe(false), 10_000)
     await vi.waitFor(() => expect(existsSync(`${server.dataDir}/terminals`) ? readdirSync(`${server.dataDir}/terminals`) : []).toEqual([]), 10_000)
+  })
+
+  it('[TERM-10] [TERM-12] a snapshot and what follows it show the screen, also of a program that has ended, and at an earlier place', async () => {
+    const server = await start()
+    await create(server, "printf 'one\\r\\n'; read x; printf '\\033[31mtwo\\033[0m\\r\\n'; read y; printf 'three'", { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('one'))
+    const early = (await server.call('GET', '/sessions/t/snapshot', undefined, admin(server))).body
+    expect(early.state).toMatchObject({ cols: 80, rows: 24, incarnation: 1 })
+    expect(early.state.screen).toContain('one')
+    await input(server, 't', 'terminal.input', { text: 'a\n' })
+    await until(server, 't', events => outputOf(events).includes('two'))
+    const socket = server.socket('/ws?session_id=t&mode=snapshot', { token: server.adminToken })
+    const part = await socket.next('a snapshot', message => message.type === 'protocol.snapshot')
+    expect(JSON.parse(part.payload.data as string).screen).toContain('two')
+    await socket.next('caught up', message => message.type === 'protocol.caught_up')
+    await input(server, 't', 'terminal.input', { text: 'b\n' })
+    const events = await until(server, 't', hasExited)
+    await socket.next('the exit', message => message.type === 'terminal.exited')
+    expect(socket.seqs('t')).toEqual(Array.from({ length: events.length - part.payload.seq }, (_, index) => part.payload.seq + 1 + index))
+    const late = (await server.call('GET', '/sessions/t/snapshot', undefined, admin(server))).body
+    expect(late.state.screen).toContain('three')
+    const at = (await server.call('GET', `/sessions/t/snapshot?at=${early.seq}`, undefined, admin(server))).body
+    expect(at).toEqual(early)
+  })
+
+  it('[fault 23] a program that asks its terminal is answered once, with nobody attached, and what is replayed is not answered', async () => {
+    const server = await start()
+    await create(server, "stty raw -echo; printf '\\033[6n'; head -c 6 | od -An -tx1; sleep 0.3; timeout 0.5 cat | od -An -tx1; stty sane", { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('1b'))
+    for (let n = 0; n < 3; n++) {
+      const socket = server.socket('/ws?session_id=t&cursor=0', { token: server.adminToken })
+      await socket.next('caught up', message => message.type === 'protocol.caught_up')
+    }
+    const text = outputOf(await until(server, 't', hasExited)).toString()
+    expect(text.replaceAll(/\s+/g, ' ').slice(4)).toContain(' 1b 5b 31 3b 31 52')
+    expect(text.match(/1b/g)).toHaveLength(1)
+  })
+
+  it('[TERM-10] [TERM-12] beyond its bytes the oldest output goes, and who comes from before gets a snapshot', async () => {
+    const server = await start({ env: { RETENTION_TERMINAL_MAX_BYTES: '64KiB', TIMES_SWEEP_MS: '100ms' } })
+    await create(server, 'i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo "line number $i of a long output"; done; printf \'the end\'', { session_id: 't' })
+    await vi.waitFor(async () => {
+      const { session } = (await server.call('GET', '/sessions/t', undefined, admin(server))).body
+      expect(session).toMatchObject({ state: 'ended' })
+      expect(session.floor_seq).toBeGreaterThan(0)
+      expect(session.bytes).toBeLessThan(140_000)
+    }, 20_000)
+    const socket = server.socket('/ws?session_id=t&cursor=0', { token: server.adminToken })
+    await socket.next('caught up', message => message.type === 'protocol.caught_up')
+    const types = socket.messages.map(message => message.type)
+    expect(types.slice(0, 3)).toEqual(['protocol.hello', 'protocol.gap', 'protocol.snapshot'])
+    const { session } = (await server.call('GET', '/sessions/t', undefined, admin(server))).body
+    const whole = (await server.call('GET', '/sessions/t/snapshot', undefined, admin(server))).body
+    expect(whole.state.screen).toContain('the end')
+    expect(whole.seq).toBeGreaterThanOrEqual(session.floor_seq)
+  })
+
+  it('[TERM-06] a bell makes the session wait for somebody, on the feed too, until something is typed', async () => {
+    const server = await start()
+    await create(server, "printf 'ready\\a'; cat", { session_id: 't' })
+    const state = async () => (await server.call('GET', '/sessions/t', undefined, admin(server))).body.session.state
+    await vi.waitFor(async () => expect(await state()).toBe('waiting'), 10_000)
+    await input(server, 't', 'terminal.input', { text: 'x\n' })
+    await vi.waitFor(async () => expect(await state()).toBe('running'), 10_000)
+    const feed = (await server.call('GET', '/feed/events', undefined, admin(server))).body.events as Logged[]
+    expect(feed.map(event => `${event.type} ${event.payload.session.state}`)).toEqual([
+      'session.created running',
+      'session.updated waiting',
+      'session.updated running',
+    ])
+  })
+
+  it('[TERM-17] [TERM-08] the log is exported as asciicast v3 and as text', async () => {
+    const server = await start()
+    await create(server, "stty -opost; printf '\\033[1mh\\303'; sleep 0.1; printf '\\251llo\\033['; sleep 0.1; printf '0m\\377!'; exit 2", { session_id: 't' })
+    await until(server, 't', hasExited)
+    const cast = await server.call('GET', '/sessions/t/export?format=asciicast', undefined, admin(server))
+    const [head, ...lines] = cast.text
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(head).toMatchObject({ version: 3, term: { cols: 80, rows: 24, type: 'xterm-256color' }, timestamp: expect.any(Number), command: 'sh' })
+    expect(
+      lines
+        .filter(line => line[1] === 'o')
+        .map(line => line[2])
+        .join(''),
+    ).toBe('\u001b[1mhéllo\u001b[0m\ufffd!')
+    expect(lines.at(-1)?.slice(1)).toEqual(['x', '2'])
+    for (const line of lines) expect(line[0]).toBeGreaterThanOrEqual(0)
+    expect((await server.call('GET', '/sessions/t/export?format=text', undefined, admin(server))).text).toBe('héllo\ufffd!')
+    expect((await server.call('GET', '/sessions/t/export?format=markdown', undefined, admin(server))).status).toBe(400)
   })
 })

@@ -28,7 +28,8 @@ export interface GathererOptions {
   readonly maxEventBytes: number
   /** Resolves with the first event's seq. Rejects with nothing of it stored. */
   readonly store: (batch: Batch) => Promise<number>
-  readonly onStored: (batch: Batch, firstSeq: number) => void
+  /** The next batch waits for it. */
+  readonly onStored: (batch: Batch, firstSeq: number) => Promise<void>
   /** True where it is to be tried again. */
   readonly onFailure: (error: unknown) => boolean
 }
@@ -134,7 +135,7 @@ export function createGatherer({ clock, offset, maxEventBytes, store, onStored, 
     batch.events.forEach((event, index) => {
       taken.marks.find(mark => mark.event === event)?.resolve(firstSeq + index)
     })
-    onStored(batch, firstSeq)
+    await onStored(batch, firstSeq)
   }
 
   const isDue = (): boolean => end > start || marks.some(mark => mark.offset <= end) || (isEnding && marks.length > 0)

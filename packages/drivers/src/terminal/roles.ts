@@ -11,7 +11,11 @@ export interface Roles {
 }
 
 /** After a restart the writer of before has its time to come back. */
-export const rolesAtStart = (writer: string | undefined, nowMs: number): Roles => ({ writer, attached: new Map(), leftAt: writer === undefined ? undefined : nowMs })
+export const rolesAtStart = (writer: string | undefined, nowMs: number): Roles => ({
+  writer,
+  attached: new Map(),
+  leftAt: writer === undefined ? undefined : nowMs,
+})
 
 /** The writer at this moment; undefined where there is none, or its time is over. */
 export const writerAt = ({ writer, leftAt }: Roles, nowMs: number): string | undefined =>
@@ -20,7 +24,12 @@ export const writerAt = ({ writer, leftAt }: Roles, nowMs: number): string | und
 /** Somebody attaches: the first with write scope is the writer; with `single_user` a new one takes over, and one that comes back does not (TERM-13). */
 export function withSeat(
   roles: Roles,
-  { seat, mayWrite, isReconnect, singleUser }: { readonly seat: string; readonly mayWrite: boolean; readonly isReconnect: boolean; readonly singleUser: boolean },
+  {
+    seat,
+    mayWrite,
+    isReconnect,
+    singleUser,
+  }: { readonly seat: string; readonly mayWrite: boolean; readonly isReconnect: boolean; readonly singleUser: boolean },
   nowMs: number,
 ): Roles {
   const attached = new Map(roles.attached).set(seat, (roles.attached.get(seat) ?? 0) + 1)
@@ -46,3 +55,7 @@ export const withWriter = (roles: Roles, seat: string, nowMs: number): Roles => 
   writer: seat,
   leftAt: roles.attached.has(seat) ? undefined : nowMs,
 })
+
+/** True for the writer itself, and for a principal's single requests where its own connection without a client id is the writer. */
+export const speaksFor = (seat: string, writer: string): boolean =>
+  seat === writer || (seat.startsWith('p:') && writer.startsWith('s:') && writer.endsWith(`@${seat.slice(2)}`))

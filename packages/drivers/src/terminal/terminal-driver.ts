@@ -5,6 +5,8 @@ import { type InstalledHolder, installHolder } from '../holder/index.ts'
 import { checkPolicy, type ExecPolicy, terminalOptions } from './options.ts'
 import { ownFrom, shownFromOwn, type TerminalOwn } from './own.ts'
 import { createPlaces } from './places.ts'
+import { foldScreen } from './screen-fold.ts'
+import { createScreens } from './screen/screens.ts'
 import { startProgram } from './start-program.ts'
 import { startedPayload, Terminal, type TerminalParts } from './terminal.ts'
 
@@ -35,7 +37,23 @@ export function createTerminalDriver(options: TerminalDriverOptions): Driver {
     holder ??= installHolder(dataDir)
     return holder
   }
-  const parts: TerminalParts = { installed, places, clock, random, logger, env, maxEventBytes: Math.max(256, options.eventBytes - ENVELOPE_BYTES) }
+  const terminals = new Map<string, Terminal>()
+  const screens = createScreens({
+    onReply: (id, text) => void terminals.get(id)?.answer(text),
+    onAttention: id => terminals.get(id)?.call(),
+    onLost: error => logger.warn('the screens were lost and are built again', { error: error.message }),
+  })
+  const parts: TerminalParts = {
+    installed,
+    places,
+    clock,
+    random,
+    logger,
+    env,
+    screens,
+    maxEventBytes: Math.max(256, options.eventBytes - ENVELOPE_BYTES),
+    forget: sessionId => void terminals.delete(sessionId),
+  }
   const started = new WeakMap<object, Awaited<ReturnType<typeof startProgram>>>()
   return {
     kind: terminalKind,
@@ -60,16 +78,21 @@ export function createTerminalDriver(options: TerminalDriverOptions): Driver {
       },
       open(session, start): DriverHandle {
         const own = ownFrom(session.own) ?? NO_PROGRAM
-        return new Terminal(session, parts, terminalOptions(session.options, session.workingDir, home), own, start && started.get(start))
+        const terminal = new Terminal(session, parts, terminalOptions(session.options, session.workingDir, home), own, start && started.get(start))
+        terminals.set(session.id, terminal)
+        return terminal
       },
       async takeBack(known) {
         const alive = new Map(known.flatMap(({ id, own }) => (ownFrom(own)?.alive ? [[id, ownFrom(own)?.incarnation] as const] : [])))
         // Started by a server that died before the session was stored, or of a session that is gone.
-        for (const { sessionId, incarnation } of places.all())
-          if (alive.get(sessionId) !== incarnation) void places.clear(sessionId, incarnation, true)
+        for (const { sessionId, incarnation } of places.all()) if (alive.get(sessionId) !== incarnation) void places.clear(sessionId, incarnation, true)
         return [...alive.keys()]
       },
-      close: () => Promise.resolve(),
+      fold: {
+        fold: (sessionId, base, events) => foldScreen(screens, sessionId, base, events),
+        newest: async sessionId => terminals.get(sessionId)?.newest(),
+      },
+      close: () => screens.close(),
     },
   }
 }

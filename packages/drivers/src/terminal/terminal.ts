@@ -1,13 +1,16 @@
 // One class, since all of it is the life of one program; what can be told apart lies beside it.
-import type { Clock, DriverCaller, DriverEvent, DriverHandle, DriverInput, DriverSeat, DriverSession, Logger } from '@holdfast/core'
+import type { Clock, DriverCaller, DriverEvent, DriverHandle, DriverInput, DriverSeat, DriverSession, Folded, Logger } from '@holdfast/core'
 import { errorFrom, HoldfastError } from '@holdfast/protocol'
 import { connectHolder, type HolderConnection, type HolderLink, type HolderListener } from '../holder/index.ts'
+import { type AttentionState, createAttentionState } from './attention-state.ts'
 import { type Batch, createGatherer, type Gatherer } from './gatherer.ts'
 import { bytesFromInput, inputPieces, SIGNALS } from './input-bytes.ts'
+import { createLiveScreen, type LiveScreen } from './live-screen.ts'
 import type { TerminalOptions } from './options.ts'
 import { ownFrom, shownFromOwn, type TerminalOwn } from './own.ts'
 import type { Places } from './places.ts'
-import { type Roles, rolesAtStart, withoutSeat, withSeat, withWriter, writerAt } from './roles.ts'
+import { type Roles, rolesAtStart, speaksFor, withoutSeat, withSeat, withWriter, writerAt } from './roles.ts'
+import type { Screens } from './screen/screens.ts'
 import { type Program, type ProgramPorts, startProgram } from './start-program.ts'
 
 export interface TerminalParts extends ProgramPorts {
@@ -15,6 +18,9 @@ export interface TerminalParts extends ProgramPorts {
   readonly logger: Logger
   readonly places: Places
   readonly maxEventBytes: number
+  readonly screens: Screens
+  /** Its session is gone. */
+  readonly forget: (sessionId: string) => void
 }
 
 /** A holder that can't be reached is asked again after this long. */
@@ -35,6 +41,10 @@ export class Terminal implements DriverHandle {
   /** The link to the program; undefined once it is over. */
   #link: Promise<HolderLink | undefined> = Promise.resolve(undefined)
   #gatherer: Gatherer | undefined
+  #screen: LiveScreen | undefined
+  /** The screen of the incarnation before goes before the next one comes. */
+  #screenClosed: Promise<void> | undefined
+  #attention: AttentionState | undefined
   /** The end of what was received of this incarnation. */
   #received = 0
   #close: () => void = () => undefined
@@ -72,6 +82,22 @@ export class Terminal implements DriverHandle {
     }
   }
 
+  /** The state near the head; undefined where nothing runs. */
+  async newest(): Promise<Folded | undefined> {
+    return this.#screen?.newest()
+  }
+
+  /** What the terminal answers to a program that asks it something: here, once, whoever is attached (fault 23). */
+  async answer(text: string): Promise<void> {
+    const link = await this.#link
+    if (!this.#isStopped) await link?.input('terminal', this.#parts.random.id(), Buffer.from(text, 'utf8'))
+  }
+
+  /** The program wants to be looked at. */
+  call(): void {
+    this.#attention?.called()
+  }
+
   async input(input: DriverInput): Promise<Answer> {
     if (this.#isStopped) throw letGo()
     this.#use()
@@ -97,17 +123,21 @@ export class Terminal implements DriverHandle {
 
   drop(): void {
     this.#letGo()
+    void this.#screen?.close()
+    this.#parts.forget(this.#session.id)
     void this.#parts.places.clear(this.#session.id, this.#own.incarnation, true)
   }
 
   async stop(): Promise<void> {
     this.#letGo()
     await this.#gatherer?.stop()
+    await this.#screen?.close()
   }
 
   #letGo(): void {
     this.#isStopped = true
     this.#close()
+    this.#attention?.stop()
     void this.#gatherer?.stop()
   }
 
@@ -115,12 +145,15 @@ export class Terminal implements DriverHandle {
 
   #run(program?: Program): void {
     this.#received = this.#own.offset
+    const { clock, logger, screens } = this.#parts
+    this.#attention = createAttentionState({ session: this.#session, clock })
+    this.#screen = createLiveScreen({ screens, session: this.#session, clock, logger, incarnation: this.#own.incarnation })
     const gatherer = createGatherer({
       clock: this.#parts.clock,
       offset: this.#own.offset,
       maxEventBytes: this.#parts.maxEventBytes,
       store: batch => this.#store(batch),
-      onStored: batch => this.#onStored(batch),
+      onStored: (batch, firstSeq) => this.#onStored(batch, firstSeq),
       onFailure: error => this.#onFailure(error),
     })
     this.#gatherer = gatherer
@@ -191,7 +224,11 @@ export class Terminal implements DriverHandle {
     this.#link = Promise.resolve(undefined)
     const { incarnation } = this.#own
     gatherer.mark(this.#received, { type: 'terminal.exited', payload: { exit_code: exit.exitCode, signal: exit.signal } }).catch(() => undefined)
-    if (await gatherer.finish()) await this.#parts.places.clear(this.#session.id, incarnation, false)
+    const isWhole = await gatherer.finish()
+    this.#attention?.stop()
+    this.#screenClosed = this.#screen?.close()
+    this.#screen = undefined
+    if (isWhole) await this.#parts.places.clear(this.#session.id, incarnation, false)
   }
 
   #warn(gatherer: Gatherer, message: string): void {
@@ -211,8 +248,10 @@ export class Terminal implements DriverHandle {
     return firstSeq
   }
 
-  #onStored({ offset }: Batch): void {
-    this.#ack(offset)
+  async #onStored(batch: Batch, firstSeq: number): Promise<void> {
+    this.#ack(batch.offset)
+    if (batch.bytes.some(piece => piece !== undefined)) this.#attention?.printed()
+    await this.#screen?.write(batch, firstSeq)
   }
 
   /** Everybody attached was told already; what is not acked stays with the holder, which makes the program wait in the end (TERM-14, TERM-15). */
@@ -228,7 +267,7 @@ export class Terminal implements DriverHandle {
   #checkWriter({ seat, type }: DriverInput): void {
     const now = this.#parts.clock.steadyMs()
     const writer = writerAt(this.#roles, now)
-    if (writer !== undefined && writer !== seat)
+    if (writer !== undefined && !speaksFor(seat, writer))
       throw new HoldfastError('forbidden', `Another client is the writer; send terminal.take_writer before ${type}.`, { role: 'viewer' })
     if (writer !== undefined || !this.#roles.attached.has(seat)) return
     this.#roles = withWriter(this.#roles, seat, now)
@@ -236,6 +275,7 @@ export class Terminal implements DriverHandle {
   }
 
   async #type(input: DriverInput): Promise<Answer> {
+    this.#attention?.typed()
     const pieces = inputPieces(input.id, bytesFromInput(input.payload))
     // All pieces at once: the holder keeps their order, and nothing else comes between.
     const answers = await Promise.all(pieces.map(({ id, bytes }) => this.#typePiece(input.sender, id, bytes)))
@@ -251,7 +291,10 @@ export class Terminal implements DriverHandle {
       if (result.ok) return result.duplicate
       if (result.reason === 'ended') throw programEnded()
       if (result.reason === 'full')
-        throw new HoldfastError('rate_limited', 'The program reads too slowly: too much that was typed waits for it.', { limit: 'input_waiting', retry_after_ms: 1000 })
+        throw new HoldfastError('rate_limited', 'The program reads too slowly: too much that was typed waits for it.', {
+          limit: 'input_waiting',
+          retry_after_ms: 1000,
+        })
       if (result.reason === 'invalid') throw new HoldfastError('invalid_request', 'The program takes no such input.')
     }
   }
@@ -288,6 +331,7 @@ export class Terminal implements DriverHandle {
     try {
       const { cols, rows } = this.#own
       const incarnation = this.#own.incarnation + 1
+      await this.#screenClosed
       const program = await startProgram(this.#parts, { sessionId: this.#session.id, incarnation, options: { ...this.#options, cols, rows } })
       const own: TerminalOwn = { ...this.#own, ...program.own, incarnation, alive: true, offset: 0 }
       const event = { type: 'terminal.started', payload: startedPayload(own, this.#options), ...(clientId === undefined ? {} : { clientId }) }

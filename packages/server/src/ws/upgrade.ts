@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
 import { errorFrom, HoldfastError } from '@holdfast/protocol'
-import { type WebSocket, WebSocketServer } from 'ws'
-import { CompatSessionsSocket } from '../compat/sessions.ts'
+import { WebSocketServer } from 'ws'
+import { openCompatSessions } from '../compat/sessions.ts'
+import { openCompatTerminal } from '../compat/terminal.ts'
 import { arrivalFrom, checkParameters, urlFromRequest } from '../http/arrival.ts'
 import { sendErrorAndClose } from '../http/send-error.ts'
 import type { Admission, Host } from '../host.ts'
@@ -55,7 +56,9 @@ export function createUpgrades(host: Host): Upgrades {
         try {
           if (refusal) throw refusal
           if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
-          if (url.pathname === '/compat/sessions/ws') return openCompat(host, admission as Admission, webSocket, socket as Socket)
+          if (url.pathname === '/compat/sessions/ws') return openCompatSessions(host, accessOfOld(admission as Admission), webSocket, socket as Socket)
+          if (url.pathname === '/compat/terminal/ws')
+            return openCompatTerminal(host, accessOfOld(admission as Admission), url.searchParams, webSocket, socket as Socket)
           if (url.pathname !== '/ws') throw new HoldfastError('not_found', `There is no socket at ${url.pathname.slice(0, 80)}.`)
           const options = socketOptions(host, admission as Admission, request, url)
           checkSubprotocol(webSocket.protocol)
@@ -71,9 +74,9 @@ export function createUpgrades(host: Host): Upgrades {
 }
 
 /** Old clients know no first message, so they need a header or a ticket where a token is needed. */
-function openCompat(host: Host, admission: Admission, webSocket: WebSocket, raw: Socket): void {
+function accessOfOld(admission: Admission): Admission {
   if (admission.needsAuthMessage) throw new HoldfastError('unauthorized', 'This socket needs an Authorization header or a ticket.')
-  new CompatSessionsSocket(host, admission, webSocket, raw)
+  return admission
 }
 
 function socketOptions(host: Host, admission: Admission, request: IncomingMessage, url: URL): Omit<SocketOptions, 'socket' | 'raw' | 'isBinary'> {

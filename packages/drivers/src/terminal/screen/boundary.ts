@@ -66,33 +66,36 @@ export function groundCut(state: VtState, bytes: Uint8Array): { readonly cut: nu
 }
 
 function scan(state: VtState, bytes: Uint8Array, onGround: (end: number) => void): VtState {
-  let { place, missing, length, code } = state
+  let { missing, length, code } = state
+  let place = PLACES.indexOf(state.place)
+  const size = bytes.length
   let last = -1
-  for (let index = 0; index < bytes.length; index++) {
-    const byte = bytes[index] ?? 0
+  for (let index = 0; index < size; index++) {
+    const byte = bytes[index] as number
     if (missing > 0) {
       if ((byte & 0xc0) === 0x80) {
         code = (code << 6) | (byte & 0x3f)
         if (--missing > 0) continue
-        if (isCharacter(code, length)) place = step(place, code)
-        if (place === 'ground') last = index
+        if (isCharacter(code, length)) place = TABLE[(place << 8) | Math.min(code, PRINTABLE)] as number
+        if (place === GROUND) last = index
         continue
       }
       missing = 0
     }
     if (byte < 0x80) {
-      if (place !== 'ground' || byte === ESC) place = step(place, byte)
-      if (place === 'ground') last = index
+      place = TABLE[(place << 8) | byte] as number
+      if (place === GROUND) last = index
       continue
     }
     length = lengthOf(byte)
     if (length > 0) {
       missing = length - 1
       code = byte & (0xff >> (length + 1))
-    } else if (place === 'ground') last = index
+    } else if (place === GROUND) last = index
   }
   if (last >= 0) onGround(last + 1)
-  return missing === 0 ? { ...VT_GROUND, place } : { place, missing, length, code }
+  const name = PLACES[place] ?? 'ground'
+  return missing === 0 ? { ...VT_GROUND, place: name } : { place: name, missing, length, code }
 }
 
 const isCharacter = (code: number, length: number): boolean =>
@@ -137,6 +140,31 @@ const STEPS: Readonly<Record<Exclude<VtPlace, 'ground' | 'osc' | 'string' | 'dcs
   'dcs-param': code => (intermediate(code) ? 'dcs-intermediate' : parameter(code) ? 'dcs-param' : privateMark(code) ? 'dcs-ignore' : 'dcs-data'),
   'dcs-intermediate': code => (intermediate(code) ? 'dcs-intermediate' : privateMark(code) ? 'dcs-ignore' : 'dcs-data'),
 }
+
+const PLACES: readonly VtPlace[] = [
+  'ground',
+  'escape',
+  'escape-intermediate',
+  'csi-entry',
+  'csi-param',
+  'csi-intermediate',
+  'csi-ignore',
+  'osc',
+  'string',
+  'dcs-entry',
+  'dcs-param',
+  'dcs-intermediate',
+  'dcs-ignore',
+  'dcs-data',
+]
+const GROUND = 0
+/** Stands for every character from here on. */
+const PRINTABLE = 0xa0
+
+/** The next place's number, by place and character. */
+const TABLE = Uint8Array.from({ length: PLACES.length << 8 }, (_, entry) =>
+  PLACES.indexOf(step(PLACES[entry >> 8] ?? 'ground', Math.min(entry & 0xff, PRINTABLE))),
+)
 
 /** Bytes as text, in pieces: a character that is cut waits for its rest, what is no UTF-8 becomes U+FFFD (TERM-08). */
 export function createTextView(): { readonly next: (bytes: Uint8Array) => string; readonly end: () => string } {

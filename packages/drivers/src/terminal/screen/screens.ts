@@ -79,6 +79,7 @@ export function createScreens({ onReply, onAttention, onLost, maxHeapMb = 2048 }
     const entry = waiting.get(request)
     if (!entry) return
     waiting.delete(request)
+    if (waiting.size === 0) worker?.unref()
     how(entry)
     release(entry.id, entry.bytes)
   }
@@ -102,7 +103,6 @@ export function createScreens({ onReply, onAttention, onLost, maxHeapMb = 2048 }
     started.on('message', receive)
     started.on('error', cause => lose(started, new ScreenError('lost', 'The screens were lost: their worker failed.', { cause })))
     started.on('exit', () => lose(started, new ScreenError(closed ? 'closed' : 'lost', 'The screens were lost: their worker ended.')))
-    // Screens alone keep no process alive.
     started.unref()
     return started
   }
@@ -113,6 +113,8 @@ export function createScreens({ onReply, onAttention, onLost, maxHeapMb = 2048 }
       if (!worker && message.type !== 'open') throw new ScreenError('unknown', 'There is no such screen.')
       worker ??= start()
       const request = ++requests
+      // Only what waits for an answer keeps the process alive.
+      if (waiting.size === 0) worker.ref()
       waiting.set(request, { id: message.id, bytes, resolve, reject })
       if (bytes > 0) {
         const queue = queued.get(message.id) ?? { bytes: 0, resume: [] }

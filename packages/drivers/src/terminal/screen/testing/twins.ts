@@ -16,14 +16,6 @@ export function screenOf(text: string | Uint8Array, size: Size = { cols: 20, row
   return screen
 }
 
-/** A fresh screen that is given the snapshot of another. */
-export function twinOf(screen: Screen, scrollback?: number): Screen {
-  const state = screen.snapshot()
-  const twin = createScreen({ cols: 7, rows: 3, ...(scrollback !== undefined && { scrollback }) })
-  twin.restore(state)
-  return twin
-}
-
 /** The first lines in which two screens differ; empty where they are the same. */
 export function differences(one: Screen, other: Screen, options?: { readonly links?: boolean }): string[] {
   const [a, b] = [describeScreen(one.core, options), describeScreen(other.core, options)]
