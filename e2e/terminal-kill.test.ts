@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { generated } from '../packages/drivers/src/holder/testing/generator.mjs'
+import { generated } from './lib/generator.mjs'
 import { type ServerProcess, startServer, tempDir, until } from './lib/process.ts'
 import { recordResult } from './lib/results.ts'
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1)
 const rounds = Number(process.env.HOLDFAST_ROUNDS ?? 1)
 
-const GENERATOR = fileURLToPath(new URL('../packages/drivers/src/holder/testing/generator.mjs', import.meta.url))
+const GENERATOR = fileURLToPath(new URL('./lib/generator.mjs', import.meta.url))
 const BYTES = 12_000_000
-const KILLS = 4
+const KILLS = 5
 
 interface Page {
   readonly events: readonly { readonly type: string; readonly header: { readonly seq: number }; readonly payload: Record<string, string | number | null> }[]
@@ -69,16 +69,23 @@ describe('kill -9 under a terminal', () => {
         const made = await ask(server, token, 'POST', '/sessions', {
           session_id: 't',
           kind: 'terminal',
-          terminal: { command: 'sh', args: ['-c', `stty -opost; ${process.execPath} ${GENERATOR} ${seed + round} ${BYTES}; sleep 0.2; printf end; exit 5`] },
+          terminal: {
+            command: 'sh',
+            args: ['-c', `stty -opost -echo; ${process.execPath} ${GENERATOR} ${seed + round} ${BYTES}; sleep 0.2; printf end; exit 5`],
+          },
         })
         expect(made.status).toBe(201)
         for (let kill = 0; kill < KILLS; kill++) {
           await new Promise(resolve => setTimeout(resolve, random() * 250))
-          await server.kill()
-          kills++
+          // A stop as it should be lets go of the program just the same.
+          if (random() < 0.2) expect(await server.stop()).toBe(0)
+          else {
+            await server.kill()
+            kills++
+          }
           server = await startServer({ dataDir })
-          const { session } = (await (await ask(server, token, 'GET', '/sessions/t')).json()) as { session: { state: string } }
-          if (session.state === 'running') inFlight++
+          const { session } = (await (await ask(server, token, 'GET', '/sessions/t')).json()) as { session: { status: string } }
+          if (session.status === 'running') inFlight++
         }
         const events = await until(
           'the exit',
@@ -94,6 +101,8 @@ describe('kill -9 under a terminal', () => {
         const expected = Buffer.concat([generated(seed + round, BYTES), Buffer.from('end')])
         expect(bytes.length).toBe(expected.length)
         expect(bytes.equals(expected), 'byte for byte').toBe(true)
+        const snapshot = (await (await ask(server, token, 'GET', '/sessions/t/snapshot')).json()) as { seq: number; state: { screen: string } }
+        expect(snapshot.seq).toBeGreaterThan(0)
         expect(await server.stop()).toBe(0)
       }
       recordResult('kill -9 while a terminal prints', { rounds, kills, killsInOutput: inFlight, bytes: rounds * BYTES, seed })

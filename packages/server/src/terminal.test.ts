@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { StoreError } from '@holdfast/core'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { startTestServer, type TestServer, type TestServerOptions } from './testing/start-test-server.ts'
 
@@ -111,7 +112,7 @@ describe('terminals', () => {
     const server = await start()
     const generator = new URL('../../drivers/src/holder/testing/generator.mjs', import.meta.url).pathname
     const { generated } = (await import(generator)) as { generated(seed: number, count: number): Buffer }
-    await create(server, `stty -opost; ${process.execPath} ${generator} 7 1000000`, { session_id: 't' })
+    await create(server, `stty -opost -echo; ${process.execPath} ${generator} 7 1000000`, { session_id: 't' })
     const events = await until(server, 't', hasExited)
     expect(outputOf(events).equals(generated(7, 1_000_000))).toBe(true)
     expect(events.map(event => event.header.seq)).toEqual(events.map((_, index) => index + 1))
@@ -231,7 +232,8 @@ describe('terminals', () => {
     await input(server, 't', 'terminal.input', { text: 'b\n' })
     const events = await until(server, 't', hasExited)
     await socket.next('the exit', message => message.type === 'terminal.exited')
-    expect(socket.seqs('t')).toEqual(Array.from({ length: events.length - part.payload.seq }, (_, index) => part.payload.seq + 1 + index))
+    const from = part.payload.seq as number
+    expect(socket.seqs('t')).toEqual(Array.from({ length: events.length - from }, (_, index) => from + 1 + index))
     const late = (await server.call('GET', '/sessions/t/snapshot', undefined, admin(server))).body
     expect(late.state.screen).toContain('three')
     const at = (await server.call('GET', `/sessions/t/snapshot?at=${early.seq}`, undefined, admin(server))).body
@@ -305,5 +307,48 @@ describe('terminals', () => {
     for (const line of lines) expect(line[0]).toBeGreaterThanOrEqual(0)
     expect((await server.call('GET', '/sessions/t/export?format=text', undefined, admin(server))).text).toBe('héllo\ufffd!')
     expect((await server.call('GET', '/sessions/t/export?format=markdown', undefined, admin(server))).status).toBe(400)
+  })
+
+  it('[TERM-14] [TERM-15] a full disk is told to who is attached, stops the program in the end, and loses and repeats nothing', async () => {
+    let isFull = false
+    let refused = 0
+    const server = await start({
+      store: {
+        beforeCommit: commit => {
+          if (!isFull || !commit.appends?.length) return
+          refused++
+          throw new StoreError('full', 'no room')
+        },
+      },
+    })
+    await create(server, 'stty -opost; echo ready; read go; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); echo "line $i"; done; echo over', { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('ready'))
+    const socket = server.socket('/ws?session_id=t', { token: server.adminToken })
+    await socket.next('caught up', message => message.type === 'protocol.caught_up')
+    isFull = true
+    await input(server, 't', 'terminal.input', { text: 'go\n' })
+    const told = await socket.next('the failure', message => message.type === 'protocol.error')
+    expect(told.payload.code).toBe('storage_failed')
+    await vi.waitFor(() => expect(refused).toBeGreaterThan(2), 10_000)
+    expect(
+      socket.messages.some(message => JSON.stringify(message.payload).includes('line 1')),
+      'nothing is shown that was not stored',
+    ).toBe(false)
+    isFull = false
+    const events = await until(server, 't', hasExited)
+    const lines = Array.from({ length: 30_000 }, (_, index) => `line ${index + 1}\n`).join('')
+    expect(outputOf(events).toString().replaceAll('\r', '').replace('go\n', '')).toBe(`ready\n${lines}over\n`)
+  })
+
+  it('[TERM-16] input beyond the limit is too_large, and a large paste arrives whole', async () => {
+    const server = await start()
+    await create(server, 'stty raw -echo; echo ready; head -c 200000 | cksum; sleep 0.2', { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('ready'))
+    expect((await input(server, 't', 'terminal.input', { text: 'x'.repeat(300_000) })).body.error.code).toBe('too_large')
+    const paste = Array.from({ length: 200_000 }, (_, index) => String.fromCharCode(33 + ((index * 7919) % 90))).join('')
+    expect((await input(server, 't', 'terminal.input', { text: paste }, { id: 'paste' })).status).toBe(202)
+    const { execFileSync } = await import('node:child_process')
+    const sum = execFileSync('cksum', { input: paste, encoding: 'utf8' }).trim()
+    expect(outputOf(await until(server, 't', hasExited)).toString()).toContain(sum)
   })
 })

@@ -1,3 +1,4 @@
+// Long: one socket from its first frame to its close, with all that its state decides.
 import type { Socket } from 'node:net'
 import type { AttachOptions, Delivery } from '@holdfast/core'
 import { type Control, encodeControl, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
