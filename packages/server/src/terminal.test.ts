@@ -1,4 +1,6 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { StoreError } from '@holdfast/core'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { startTestServer, type TestServer, type TestServerOptions } from './testing/start-test-server.ts'
@@ -350,5 +352,61 @@ describe('terminals', () => {
     const { execFileSync } = await import('node:child_process')
     const sum = execFileSync('cksum', { input: paste, encoding: 'utf8' }).trim()
     expect(outputOf(await until(server, 't', hasExited)).toString()).toContain(sum)
+  })
+
+  it('[TERM-02] [TERM-04] [TERM-13] [fault 14] after a restart the program is the same, its writer too, what was typed before is known, and all that it printed is there', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-terminal-'))
+    const flags = { data_dir: dataDir }
+    const first = await startTestServer({ flags })
+    const made = await create(first, 'stty -echo; echo ready; while read line; do echo "got $line"; sleep 0.1; echo "later"; done', { session_id: 't' })
+    const attach = async (server: TestServer, client: string) => {
+      const socket = server.socket(`/ws?session_id=t&client_id=${client}&cursor=1`, { token: server.adminToken })
+      return { socket, hello: (await socket.next('hello', message => message.type === 'protocol.hello')).payload }
+    }
+    const a = await attach(first, 'a')
+    expect(a.hello['role']).toBe('writer')
+    await until(first, 't', events => outputOf(events).includes('ready'))
+    const typed = { session_id: 't', id: 'typed' }
+    expect((await a.socket.ask('terminal.input', typed, { text: 'x\n' })).payload).toMatchObject({ duplicate: false })
+    await first.stop()
+    const server = await start({ flags, store: { disk: first.store.disk } })
+    expect((await server.call('GET', '/sessions/t', undefined, admin(server))).body.session.terminal).toMatchObject({
+      pid: made.body.session.terminal.pid,
+      alive: true,
+    })
+    const b = await attach(server, 'b')
+    expect(b.hello).toMatchObject({ role: 'viewer', reconnected: true, session: { session_id: 't' } })
+    const again = await attach(server, 'a')
+    expect(again.hello['role']).toBe('writer')
+    expect((await again.socket.ask('terminal.input', typed, { text: 'x\n' })).payload).toMatchObject({ seq: null, duplicate: true })
+    await again.socket.ask('terminal.input', { session_id: 't' }, { text: 'y\n' })
+    const events = await until(server, 't', all => outputOf(all).toString().endsWith('got y\r\nlater\r\n'))
+    expect(outputOf(events).toString()).toBe('ready\r\ngot x\r\nlater\r\ngot y\r\nlater\r\n')
+    expect(events.filter(event => event.type === 'terminal.started')).toHaveLength(1)
+  })
+
+  it('[TERM-05] [TERM-06] a holder that is killed takes its program along: the session is lost, its output is there, and it can be started again', async () => {
+    const server = await start()
+    await create(server, 'echo ready; sleep 1000', { session_id: 't' })
+    await until(server, 't', events => outputOf(events).includes('ready'))
+    const record = JSON.parse(readFileSync(join(server.dataDir, 'terminals', 't', '1', 'holder.json'), 'utf8')) as { holder: { pid: number } }
+    process.kill(record.holder.pid, 'SIGKILL')
+    const events = await until(server, 't', hasExited)
+    expect(events.at(-1)?.payload).toEqual({ exit_code: null, signal: null })
+    expect((await server.call('GET', '/sessions/t', undefined, admin(server))).body.session).toMatchObject({ state: 'lost', terminal: { alive: false } })
+    expect((await input(server, 't', 'terminal.respawn', {})).status).toBe(202)
+    await until(server, 't', all => outputOf(all).toString() === 'ready\r\nready\r\n')
+  })
+
+  it('[TERM-05] what a server started and never stored is ended by the next one', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-terminal-'))
+    const first = await startTestServer({ flags: { data_dir: dataDir } })
+    const { pid } = (await create(first, 'echo ready; sleep 1000', { session_id: 't' })).body.session.terminal
+    await first.stop()
+    // Another store knows nothing of it, as after a crash between start and commit.
+    const server = await start({ flags: { data_dir: dataDir } })
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 10_000)
+    expect((await create(server, 'echo mine; sleep 1000', { session_id: 't' })).status, 'the id is free').toBe(201)
+    await until(server, 't', events => outputOf(events).toString() === 'mine\r\n')
   })
 })

@@ -161,16 +161,23 @@ export class Terminal implements DriverHandle {
   }
 
   async #connect(gatherer: Gatherer): Promise<HolderLink | undefined> {
+    const folder = this.#parts.places.of(this.#session.id, this.#own.incarnation)
     for (;;) {
-      const folder = this.#parts.places.of(this.#session.id, this.#own.incarnation)
-      const connection = await connectHolder(folder, { clock: this.#parts.clock })
-      if (this.#isStopped) {
-        if (connection.state === 'live') connection.link.close()
-        return undefined
+      let reason: string
+      try {
+        const connection = await connectHolder(folder, { clock: this.#parts.clock })
+        if (this.#isStopped) {
+          if (connection.state === 'live') connection.link.close()
+          return undefined
+        }
+        if (connection.state !== 'unreachable') return this.#follow(connection, gatherer)
+        reason = connection.reason
+      } catch (error) {
+        reason = error instanceof Error ? error.message : String(error)
       }
-      if (connection.state !== 'unreachable') return this.#follow(connection, gatherer)
-      this.#parts.logger.warn('a program can not be reached; asking again', { session_id: this.#session.id, reason: connection.reason })
+      this.#parts.logger.warn('a program can not be reached; asking again', { session_id: this.#session.id, reason })
       await new Promise<void>(resolve => void this.#parts.clock.after(AGAIN_MS, resolve))
+      if (this.#isStopped) return undefined
     }
   }
 

@@ -15,7 +15,7 @@ export async function exportLog(host: Host, access: Access, sessionId: string, q
   const isTerminal = session.kind === 'terminal' && (format === 'asciicast' || format === 'text')
   if (format !== 'jsonl' && !isTerminal)
     throw new HoldfastError('invalid_request', `A session of kind "${session.kind}" has no export as ${format}; use jsonl.`, { field: 'format' })
-  const attachment = await host.engine.attach(access.principal, sessionId, { isSpectator: true })
+  const attachment = await host.engine.attach(access.principal, sessionId, { isSpectator: true, cursor: { seq: session.floor_seq } })
   const head = attachment.head
   const encoder = new TextEncoder()
   async function* texts(): AsyncGenerator<string[]> {

@@ -113,7 +113,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     url,
     port: running.port,
-    dataDir,
+    dataDir: config.serve.data_dir,
     store,
     running,
     seen,
