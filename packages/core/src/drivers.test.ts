@@ -27,10 +27,24 @@ function createWorld() {
       },
       open: session => handle(session),
       takeBack: async known => known.flatMap(({ id, own }) => ((own as { alive?: boolean } | undefined)?.alive ? [id] : [])),
+      fold: {
+        // Counts events; can be cut after even ones only.
+        async fold(_id, base, events) {
+          let cut = base ?? { seq: 0, state: { count: 0 } }
+          let { count } = cut.state as { count: number }
+          for await (const { header } of events) {
+            count++
+            if (header.seq % 2 === 0) cut = { seq: header.seq, state: { count } }
+          }
+          return cut
+        },
+        newest: async id => newest.get(id),
+      },
       close: async () => void said.push('closed'),
     },
   })
   const sessions = new Map<string, DriverSession>()
+  const newest = new Map<string, { seq: number; state: unknown }>()
   const used = new Map<string, number>()
   const handle = (session: DriverSession): DriverHandle => {
     said.push(`open ${session.id}`)
@@ -61,7 +75,7 @@ function createWorld() {
     }
   }
   const start = (options: Parameters<typeof startEngine>[0] = {}) => startEngine({ kinds: [terminalKind], drivers: [driver()], ...options })
-  return { running, said, sessions, start, driver }
+  return { running, said, sessions, newest, start, driver }
 }
 
 describe('a driver', () => {
@@ -153,18 +167,21 @@ describe('a driver', () => {
     const { start, said, running } = createWorld()
     const { engine, clock } = await start({ idleExpiryMs: { terminal: DAY_MS } })
     await engine.createSession(admin, terminal('t'))
-    clock.advance(DAY_MS - 1)
+    const pass = async (ms: number): Promise<void> => {
+      clock.advance(ms)
+      // The sweep that fell due meanwhile looked at an earlier time.
+      await settle()
+      await engine.sweep()
+    }
+    await pass(DAY_MS - 1)
     await engine.input(admin, 't', { type: 'terminal.signal', payload: { signal: 'SIGINT' } })
-    clock.advance(DAY_MS)
-    await engine.sweep()
+    await pass(DAY_MS)
     expect((await engine.getSession(admin, 't')).state).toBe('running')
     const attachment = await engine.attach(admin, 't')
-    clock.advance(DAY_MS)
-    await engine.sweep()
+    await pass(DAY_MS)
     expect((await engine.getSession(admin, 't')).state, 'somebody looks').toBe('running')
     attachment.close()
-    clock.advance(1)
-    await engine.sweep()
+    await pass(1)
     await settle()
     await expect(engine.getSession(admin, 't')).rejects.toMatchObject({ code: 'session_expired' })
     expect(said).toContain('drop t')
@@ -186,5 +203,44 @@ describe('a driver', () => {
     await session.commit({ state: 'waiting' })
     const feed = (await take(await engine.attach(admin, '_feed'))).events.map(event => (event.payload as { session: { state: string } }).session.state)
     expect(feed).toEqual(['running', 'waiting', 'ended'])
+  })
+
+  const output = (words: string) => ({ type: 'terminal.output', payload: { text: words } })
+
+  it('[TERM-10] [TERM-12] history is trimmed where its state can be cut, and who comes from before gets that state and all that follows', async () => {
+    const { start, sessions } = createWorld()
+    const { engine } = await start({ retention: { terminal: { max_events: 5, max_bytes: null, max_age_ms: null } } })
+    await engine.createSession(admin, terminal('t'))
+    for (let n = 2; n <= 20; n++) await sessions.get('t')?.commit({ events: [output(String(n))] })
+    await engine.sweep()
+    expect((await engine.getSession(admin, 't')).floor_seq, '15 is surplus, 14 can be cut').toBe(14)
+    expect(await engine.snapshot(admin, 't', 14)).toMatchObject({ seq: 14, state: { count: 14 } })
+    expect(await engine.snapshot(admin, 't', 17)).toMatchObject({ seq: 16, state: { count: 16 } })
+    const taken = await take(await engine.attach(admin, 't', { cursor: { seq: 3 } }))
+    expect(taken.controls.map(({ type, seq }) => [type, seq])).toEqual([
+      ['protocol.hello', undefined],
+      ['protocol.gap', undefined],
+      ['protocol.snapshot', 20],
+      ['protocol.caught_up', 20],
+    ])
+  })
+
+  it('[TERM-12] [SEQ-03] a state a little before the head is followed by exactly what it lacks, and the gap says no more than is left out', async () => {
+    const { start, sessions, newest } = createWorld()
+    const { engine } = await start()
+    await engine.createSession(admin, terminal('t'))
+    for (let n = 2; n <= 20; n++) await sessions.get('t')?.commit({ events: [output('x'.repeat(100_000))] })
+    newest.set('t', { seq: 18, state: { count: 18 } })
+    const taken = await take(await engine.attach(admin, 't', { mode: 'auto', cursor: { seq: 2 } }))
+    expect(taken.controls.find(({ type }) => type === 'protocol.gap')?.payload).toEqual({ from_seq: 3, to_seq: 18, reason: 'skipped' })
+    expect(taken.seqs).toEqual([19, 20])
+    expect(taken.controls.at(-1)).toMatchObject({ type: 'protocol.caught_up', payload: { seq: 20 } })
+    newest.set('t', { seq: 1, state: { count: 1 } })
+    const stuck = await take(await engine.attach(admin, 't', { mode: 'auto', cursor: { seq: 2 } }))
+    expect(
+      stuck.controls.map(({ type }) => type),
+      'nothing can be skipped',
+    ).toEqual(['protocol.hello', 'protocol.caught_up'])
+    expect(stuck.seqs).toEqual(Array.from({ length: 18 }, (_, index) => index + 3))
   })
 })

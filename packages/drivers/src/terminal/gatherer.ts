@@ -125,13 +125,13 @@ export function createGatherer({ clock, offset, maxEventBytes, store, onStored, 
     const taken = take()
     if (!taken) return
     const { batch } = taken
+    const size = batch.bytes.reduce((sum, piece) => sum + (piece?.length ?? 0), 0)
+    notBefore = clock.steadyMs() + Math.max(size >= BULK_BYTES ? BULK_MS : GATHER_MS, batch.events.length * GATHER_MS)
     const firstSeq = await keep(batch)
     if (firstSeq === undefined) {
       for (const mark of [...taken.marks, ...marks.splice(0)]) mark.reject(new Error('The terminal was let go.'))
       return
     }
-    const size = batch.bytes.reduce((sum, piece) => sum + (piece?.length ?? 0), 0)
-    notBefore = clock.steadyMs() + Math.max(size >= BULK_BYTES ? BULK_MS : GATHER_MS, batch.events.length * GATHER_MS)
     batch.events.forEach((event, index) => {
       taken.marks.find(mark => mark.event === event)?.resolve(firstSeq + index)
     })

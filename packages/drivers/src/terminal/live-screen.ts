@@ -6,6 +6,8 @@ import type { Screens } from './screen/screens.ts'
 
 /** A snapshot is kept after so much output, and when there was none for a while. */
 const KEEP_BYTES = 256 * 1024
+/** Each costs some 20 ms of the worker: in bulk not more often than this. */
+const KEEP_MS = 500
 const IDLE_MS = 1000
 const READ_BYTES = 1 << 20
 
@@ -30,6 +32,7 @@ export function createLiveScreen({ screens, session, clock, logger, incarnation 
   const id = session.id
   let unkept = 0
   let keptSeq = 0
+  let keptMs = clock.steadyMs()
   let stopIdle: () => void = () => undefined
   let isClosed = false
   /** Everything happens in order; a screen that was lost is built again from the log by what comes next. */
@@ -82,6 +85,7 @@ export function createLiveScreen({ screens, session, clock, logger, incarnation 
     const folded = await snapshot()
     if (!folded || folded.seq <= keptSeq) return
     unkept = 0
+    keptMs = clock.steadyMs()
     await session.keepSnapshot(folded.seq, JSON.stringify(folded.state))
     keptSeq = folded.seq
   }
@@ -102,7 +106,7 @@ export function createLiveScreen({ screens, session, clock, logger, incarnation 
           else await screens.write(id, seq, new Uint8Array(), true)
           unkept += piece?.length ?? 0
         }
-        if (unkept >= KEEP_BYTES) await keep()
+        if (unkept >= KEEP_BYTES && clock.steadyMs() - keptMs >= KEEP_MS) await keep()
       })
       if (!isClosed) stopIdle = clock.after(IDLE_MS, () => void inOrder(keep))
     },
