@@ -39,6 +39,8 @@ export async function applyRetention(context: Context, log: Log, retention: Rete
     transaction.trim(log, floor, freedBytes)
     if (resultText !== undefined && record.result_seq <= floor) transaction.patch(log, { ...record, result_text: resultText })
   })
+  // Between two others it may have been dropped as one too many; now it is the oldest that the kept log follows on.
+  if (folded && log.floor === floor && !log.gone) await context.store.putSnapshot(log.id, folded.seq, JSON.stringify(folded.state))
   log.wake()
   return floor
 }

@@ -272,6 +272,13 @@ describe('terminals', () => {
     const whole = (await server.call('GET', '/sessions/t/snapshot', undefined, admin(server))).body
     expect(whole.state.screen).toContain('the end')
     expect(whole.seq).toBeGreaterThanOrEqual(session.floor_seq)
+    const oldest = (await server.call('GET', `/sessions/t/snapshot?at=${session.floor_seq}`, undefined, admin(server))).body
+    expect([oldest.seq, oldest.state.screen.includes('line number')]).toEqual([session.floor_seq, true])
+    const text = (await server.call('GET', '/sessions/t/export?format=text', undefined, admin(server))).text
+    const kept = [...text.matchAll(/line number (\d+) of/g)].map(match => Number(match[1]))
+    expect(kept.at(-1)).toBe(4000)
+    expect(kept, 'in order').toEqual([...new Set(kept)].toSorted((one, other) => one - other))
+    expect(4001 - (kept[0] as number) - kept.length, 'at most the line that the floor cuts').toBeLessThanOrEqual(1)
   })
 
   it('[TERM-06] a bell makes the session wait for somebody, on the feed too, until something is typed', async () => {
