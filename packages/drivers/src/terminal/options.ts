@@ -19,6 +19,9 @@ export interface ExecPolicy {
   readonly commands: readonly string[]
 }
 
+/** Variables by which a command's name comes to mean something else. */
+const OTHER_PROGRAM = /^(?:PATH|LD_.*|DYLD_.*|BASH_ENV|ENV|NODE_OPTIONS|PYTHONSTARTUP|PYTHONPATH|PERL5OPT|PERL5LIB|RUBYOPT)$/
+
 const refuse = (message: string, field: string): never => {
   throw new HoldfastError('invalid_request', `${field}: ${message}`, { field })
 }
@@ -37,15 +40,18 @@ export function terminalOptions(options: unknown, workingDir: string | null, hom
 }
 
 /** Throws `forbidden` for what the configuration does not allow (contract section 9). */
-export function checkPolicy(policy: ExecPolicy | undefined, { command, cwd }: Pick<TerminalOptions, 'command' | 'cwd'>): void {
+export function checkPolicy(policy: ExecPolicy | undefined, { command, cwd, env }: Pick<TerminalOptions, 'command' | 'cwd' | 'env'>): void {
   if (!policy)
     throw new HoldfastError(
       'forbidden',
       'Others than this machine can reach the server, so it starts nothing until exec.allow_folders and exec.allow_commands are configured.',
       { scope: 'exec' },
     )
-  if (policy.commands.length > 0 && !policy.commands.includes('*') && !policy.commands.includes(command))
-    throw new HoldfastError('forbidden', 'The command is none of exec.allow_commands.', { field: 'terminal.command' })
+  if (policy.commands.length > 0 && !policy.commands.includes('*')) {
+    if (!policy.commands.includes(command)) throw new HoldfastError('forbidden', 'The command is none of exec.allow_commands.', { field: 'terminal.command' })
+    const name = Object.keys(env).find(key => OTHER_PROGRAM.test(key))
+    if (name !== undefined) throw new HoldfastError('forbidden', `${name} would make another program of an allowed command.`, { field: 'terminal.env' })
+  }
   if (policy.folders.length > 0 && !policy.folders.some(folder => isWithin(real(folder), real(cwd))))
     throw new HoldfastError('forbidden', 'The working folder lies in none of exec.allow_folders.', { field: 'terminal.cwd' })
 }

@@ -51,6 +51,7 @@ export function createTerminalDriver(options: TerminalDriverOptions): Driver {
     logger,
     env,
     screens,
+    policy,
     maxEventBytes: Math.max(256, options.eventBytes - ENVELOPE_BYTES),
     forget: sessionId => void terminals.delete(sessionId),
   }

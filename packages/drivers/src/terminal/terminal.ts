@@ -6,7 +6,7 @@ import { type AttentionState, createAttentionState } from './attention-state.ts'
 import { type Batch, createGatherer, type Gatherer } from './gatherer.ts'
 import { bytesFromInput, inputPieces, SIGNALS } from './input-bytes.ts'
 import { createLiveScreen, type LiveScreen } from './live-screen.ts'
-import type { TerminalOptions } from './options.ts'
+import { checkPolicy, type ExecPolicy, type TerminalOptions } from './options.ts'
 import { ownFrom, shownFromOwn, type TerminalOwn } from './own.ts'
 import type { Places } from './places.ts'
 import { type Roles, rolesAtStart, speaksFor, withoutSeat, withSeat, withWriter, writerAt } from './roles.ts'
@@ -19,6 +19,8 @@ export interface TerminalParts extends ProgramPorts {
   readonly places: Places
   readonly maxEventBytes: number
   readonly screens: Screens
+  /** Undefined where nothing may be started. */
+  readonly policy: ExecPolicy | undefined
   /** Its session is gone. */
   readonly forget: (sessionId: string) => void
 }
@@ -328,12 +330,14 @@ export class Terminal implements DriverHandle {
     if (writerAt(this.#roles, now) === seat) return { seq: null, duplicate: false }
     const seq = await this.#session.commit({ ...this.#writerChange(clientId ?? null, clientId), ...(receipt ? { receipt } : {}) })
     this.#roles = withWriter(this.#roles, seat, now)
+    this.#own = { ...this.#own, writer: clientId ?? null }
     return { seq, duplicate: false }
   }
 
   /** The next program under the same id, in the same log (TERM-06). */
   async #respawn({ receipt, clientId }: DriverInput): Promise<Answer> {
     if (this.#own.alive || this.#isStarting) throw new HoldfastError('busy', 'The program still runs.', { session_id: this.#session.id })
+    checkPolicy(this.#parts.policy, this.#options)
     this.#isStarting = true
     try {
       const { cols, rows } = this.#own
