@@ -16,7 +16,7 @@ import type { AppendResult, InputResult, Principal } from './engine.ts'
 import { once } from './idempotency.ts'
 import type { Log } from './log.ts'
 import type { IdKey, IdRow, SessionRecord } from './ports.ts'
-import type { Transaction } from './writer.ts'
+import type { Transaction } from './plan.ts'
 
 export interface AppendOptions {
   readonly idempotencyKey?: string

@@ -75,7 +75,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
         newEpoch: (options.newEpoch ?? randomEpoch)(),
         fault: options.fault ?? null,
       },
-      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments), overlay },
+      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments), onShortened: id => reader?.forgetLog(id), overlay },
     )
     const onDamage = quarantining(thread, logger)
     reader = createReader(paths, onDamage)

@@ -33,6 +33,8 @@ export interface ThreadPorts {
   readonly onHeads: (heads: ReadonlyMap<string, number>) => void
   readonly onRemoved: (segments: readonly number[]) => void
   readonly overlay: Overlay
+  /** Events of these logs are gone. */
+  readonly onShortened: (sessionId: string) => void
 }
 
 interface Waiting {
@@ -72,7 +74,7 @@ const storeError = ({ code, message, sessionId }: Failure): StoreError => new St
 function threadOf(
   worker: Worker,
   ready: { readonly epoch: string; readonly quarantined: readonly string[] },
-  { logger, onHeads, onRemoved, overlay }: ThreadPorts,
+  { logger, onHeads, onRemoved, overlay, onShortened }: ThreadPorts,
 ): WritingThread {
   const quarantined = new Set(ready.quarantined)
   const waiting: Waiting[] = []
@@ -110,6 +112,8 @@ function threadOf(
       }
       if (entry.commit && commit > filed) overlay.add(commit, entry.commit)
       entry.resolve(told ? told.value : null)
+      for (const { sessionId } of entry.commit?.trims ?? []) onShortened(sessionId)
+      for (const { sessionId } of entry.commit?.drops ?? []) onShortened(sessionId)
       for (const append of entry.commit?.appends ?? []) heads.set(append.sessionId, append.lastSeq)
       for (const drop of entry.commit?.drops ?? []) if (!drop.keepLog) quarantined.delete(drop.sessionId)
     }

@@ -339,8 +339,13 @@ export class SocketSession implements Connection {
 
   #send(source: SocketSource, delivery: Delivery): boolean {
     if (this.#closed) return false
-    if (delivery.type === 'events')
-      return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
+    if (delivery.type === 'events') {
+      const { chunk } = delivery
+      const isOpen = this.#write(this.#options.isBinary ? binaryFrames(chunk, this.#host.limits.frame_bytes) : jsonFrames(chunk))
+      // The system has it all: nothing looks at the chunk any more.
+      if (chunk.release && this.#raw.writableLength === 0) chunk.release()
+      return isOpen
+    }
     if (delivery.type === 'control') return this.#sendControl(source, delivery.message)
     this.#sources.delete(source.attachment.sessionId)
     markGreeted(source)
