@@ -1,29 +1,17 @@
 import type { Socket } from 'node:net'
 import type { AttachOptions, Delivery } from '@holdfast/core'
-import { type Control, encodeControl, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
+import { type Control, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
 import type { WebSocket } from 'ws'
 import type { Access, Connection, Host } from '../host.ts'
-import { binaryFrames, jsonFrames, textFrame } from '../stream/frames.ts'
+import { binaryFrames, jsonFrames } from '../stream/frames.ts'
 import { createPump, type Pump } from '../stream/pump.ts'
 import { createStallWatch, type StallWatch } from '../stream/stall.ts'
 import { type ClientFrame, frameFromJson, idOf, jsonFromText } from './client-frame.ts'
 import { closeWith } from './close.ts'
+import { FrameWriter } from './frame-writer.ts'
 import { checkBodySession, parsePayload, resumeOptions, sessionOf } from './payloads.ts'
+import type { SocketOptions } from './socket-options.ts'
 import { type Asker, markGreeted, type SocketSource, type Watching } from './source.ts'
-
-export interface SocketOptions {
-  readonly host: Host
-  readonly socket: WebSocket
-  readonly raw: Socket
-  readonly isBinary: boolean
-  /** Undefined until `protocol.auth` has come. */
-  readonly access: Access | undefined
-  readonly mayRaise: boolean
-  readonly remoteAddress: string | undefined
-  readonly clientId: string | undefined
-  /** What the URL asks to attach at once. */
-  readonly target: { readonly sessionId: string; readonly options: AttachOptions } | undefined
-}
 
 /** Tokenless loopback: how long a URL's session that `local` can't see waits for a `protocol.auth` that may raise it. */
 const RAISE_MS = 500
@@ -40,6 +28,7 @@ export class SocketSession implements Connection {
   readonly #raw: Socket
   readonly #options: SocketOptions
   readonly #sources = new Map<string, SocketSource>()
+  readonly #frames: FrameWriter
   readonly #pump: Pump<SocketSource>
   readonly #stall: StallWatch
   #access: Access | undefined
@@ -53,16 +42,15 @@ export class SocketSession implements Connection {
   #stopAuthTimer: (() => void) | undefined
   #watching: Watching | undefined
   #stopCut: (() => void) | undefined
-  /** Frames are handled one after the other up to where the engine takes over. */
   /** What the next frame waits for. */
   #handling: Promise<void> | undefined
-  #corked = false
 
   constructor(options: SocketOptions) {
     this.#options = options
     this.#host = options.host
     this.#socket = options.socket
     this.#raw = options.raw
+    this.#frames = new FrameWriter(options.socket, options.raw)
     this.#access = options.access
     this.#stall = createStallWatch(options.raw, options.host.times.stallMs)
     this.#heardMs = this.#sentMs = this.#pingedMs = options.host.clock.steadyMs()
@@ -341,7 +329,8 @@ export class SocketSession implements Connection {
     if (this.#closed) return false
     if (delivery.type === 'events') {
       const { chunk } = delivery
-      const isOpen = this.#write(this.#options.isBinary ? binaryFrames(chunk, this.#host.limits.frame_bytes) : jsonFrames(chunk))
+      this.#sentMs = this.#host.clock.steadyMs()
+      const isOpen = this.#frames.write(this.#options.isBinary ? binaryFrames(chunk, this.#host.limits.frame_bytes) : jsonFrames(chunk))
       // The system has it all: nothing looks at the chunk any more.
       if (chunk.release && this.#raw.writableLength === 0) chunk.release()
       return isOpen
@@ -380,22 +369,9 @@ export class SocketSession implements Connection {
   }
 
   #writeControl(message: Control): boolean {
-    // Acks of one group commit come in one turn, and leave in one write.
-    if (!this.#corked && !this.#closed) {
-      this.#corked = true
-      this.#raw.cork()
-      process.nextTick(() => {
-        this.#corked = false
-        this.#raw.uncork()
-      })
-    }
-    return this.#write(textFrame(encodeControl(message)))
-  }
-
-  #write(bytes: Buffer): boolean {
-    if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return false
+    if (this.#closed) return false
     this.#sentMs = this.#host.clock.steadyMs()
-    return this.#raw.write(bytes)
+    return this.#frames.control(message)
   }
 
   #refuse(error: HoldfastError): void {

@@ -9,7 +9,8 @@ import { sendErrorAndClose } from '../http/send-error.ts'
 import type { Admission, Host } from '../host.ts'
 import { attachOptionsFromQuery, cursorFromQuery } from '../query.ts'
 import { closeWith } from './close.ts'
-import { SocketSession, type SocketOptions } from './socket.ts'
+import { SocketSession } from './socket.ts'
+import type { SocketOptions } from './socket-options.ts'
 import { SUBPROTOCOLS } from './subprotocols.ts'
 
 /** Not made inside a request's handler: whatever that knows would live as long as the socket. */
