@@ -25,9 +25,11 @@ export interface Transaction {
 /** What a commit makes of one log. */
 export interface Change {
   row: SessionRow
-  readonly chunks: Chunk[]
+  chunks: readonly Chunk[]
   gone: 'deleted' | 'expired' | undefined
 }
+
+const NONE: readonly Chunk[] = []
 
 type Drop = NonNullable<Commit['drops']>[number]
 type Trim = NonNullable<Commit['trims']>[number]
@@ -65,16 +67,15 @@ export class Plan implements Transaction {
   }
 
   commit(fence: number): Commit {
-    return {
-      fence,
-      ...(this.#creates && { creates: this.#creates }),
-      ...(this.#appends && { appends: this.#appends }),
-      ...(this.#patches && { patches: this.#patches }),
-      ...(this.#drops && { drops: this.#drops }),
-      ...(this.#trims && { trims: this.#trims }),
-      ...(this.#ids && { ids: this.#ids }),
-      ...(this.#docs && { docs: this.#docs }),
-    }
+    const commit: { -readonly [Part in keyof Commit]: Commit[Part] } = { fence }
+    if (this.#creates) commit.creates = this.#creates
+    if (this.#appends) commit.appends = this.#appends
+    if (this.#patches) commit.patches = this.#patches
+    if (this.#drops) commit.drops = this.#drops
+    if (this.#trims) commit.trims = this.#trims
+    if (this.#ids) commit.ids = this.#ids
+    if (this.#docs) commit.docs = this.#docs
+    return commit
   }
 
   create(row: SessionRow): void {
@@ -88,14 +89,17 @@ export class Plan implements Transaction {
     let bytes = change.row.bytes
     let head = change.row.head
     const activityAt = Math.max(this.now, change.row.activityAt)
-    this.#appends ??= []
-    for (const chunk of this.#encode(drafts, as, firstSeq)) {
-      this.#appends.push({ sessionId: log.id, activityAt, firstSeq: chunk.firstSeq, lastSeq: chunk.lastSeq, body: chunk.body })
-      change.chunks.push(chunk)
+    const chunks = this.#encode(drafts, as, firstSeq)
+    // A list of one is made with it: the first push into an empty one makes room for many.
+    change.chunks = change.chunks.length === 0 ? chunks : [...change.chunks, ...chunks]
+    for (const chunk of chunks) {
+      const append = { sessionId: log.id, activityAt, firstSeq: chunk.firstSeq, lastSeq: chunk.lastSeq, body: chunk.body }
+      if (this.#appends) this.#appends.push(append)
+      else this.#appends = [append]
       bytes += chunk.body.byteLength
       head = chunk.lastSeq
     }
-    change.row = { ...change.row, head, bytes, activityAt }
+    change.row = grown(change.row, head, bytes, activityAt)
     return firstSeq
   }
 
@@ -126,8 +130,8 @@ export class Plan implements Transaction {
   }
 
   id(row: IdRow): void {
-    this.#ids ??= []
-    this.#ids.push(row)
+    if (this.#ids) this.#ids.push(row)
+    else this.#ids = [row]
   }
 
   doc(doc: Doc): void {
@@ -142,7 +146,7 @@ export class Plan implements Transaction {
   #changeOf(log: Log): Change {
     let change = this.changes.get(log)
     if (!change) {
-      change = { row: log.next, chunks: [], gone: undefined }
+      change = { row: log.next, chunks: NONE, gone: undefined }
       this.changes.set(log, change)
     }
     return change
@@ -164,3 +168,18 @@ export class Plan implements Transaction {
     })
   }
 }
+
+/** Every field by name: a spread of so many makes a slow object, and there is one for each append. */
+const grown = (row: SessionRow, head: number, bytes: number, activityAt: number): SessionRow => ({
+  id: row.id,
+  kind: row.kind,
+  owner: row.owner,
+  status: row.status,
+  life: row.life,
+  createdAt: row.createdAt,
+  activityAt,
+  head,
+  floor: row.floor,
+  bytes,
+  record: row.record,
+})

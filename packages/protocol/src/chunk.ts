@@ -76,14 +76,16 @@ function takeSlab(bytes: number): Uint8Array {
  * `check` is told the size of each record, and may throw before anything is kept.
  */
 export function chunksFromTexts(texts: readonly string[], firstSeq: number, maxBytes: number, check: (bytes: number, index: number) => void): Chunk[] {
-  const chunks: Chunk[] = []
+  let chunks: Chunk[] = []
   let begin = 0
   let used = 0
   const take = (end: number): void => {
     if (end === begin) return
     const body = used <= SMALL_BYTES ? takeSlab(used) : new Uint8Array(used)
     body.set(scratch.subarray(0, used))
-    chunks.push({ firstSeq: firstSeq + begin, lastSeq: firstSeq + end - 1, body })
+    const chunk = { firstSeq: firstSeq + begin, lastSeq: firstSeq + end - 1, body }
+    if (chunks.length > 0) chunks.push(chunk)
+    else chunks = [chunk]
     begin = end
     used = 0
   }

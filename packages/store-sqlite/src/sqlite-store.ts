@@ -167,8 +167,12 @@ function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, overla
     epoch: thread.epoch,
     durability,
     commit(commit) {
-      for (const id of commit.ids ?? []) filter.add(id.sessionId, nameOf(id))
-      return thread.commit(commit)
+      let isFresh = commit.ids !== undefined
+      for (const id of commit.ids ?? []) {
+        isFresh &&= !mayHaveId(id)
+        filter.add(id.sessionId, nameOf(id))
+      }
+      return thread.commit(commit, isFresh)
     },
     getSession: id =>
       look('', () => {

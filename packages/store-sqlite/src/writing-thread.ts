@@ -10,7 +10,8 @@ import type { Overlay } from './overlay.ts'
 export interface WritingThread {
   readonly epoch: string
   readonly quarantined: Set<string>
-  commit(commit: Commit): Promise<void>
+  /** `isFresh`: its ids were never stored and are not on their way. */
+  commit(commit: Commit, isFresh?: boolean): Promise<void>
   /** Those that are not settled. */
   commitsInFlight(): Commit[]
   /** Anything else that is written; resolves with its value. */
@@ -147,10 +148,10 @@ function threadOf(
   return {
     epoch: ready.epoch,
     quarantined,
-    commit(commit) {
+    commit(commit, isFresh = false) {
       return new Promise<void>((resolve, reject) => {
         if (refusal) throw storeError(refusal)
-        enter(encodeCommit(batch, commit), { resolve: resolve as () => void, reject, commit })
+        enter(encodeCommit(batch, commit, isFresh), { resolve: resolve as () => void, reject, commit })
       })
     },
     commitsInFlight: () => waiting.flatMap(entry => entry.commit ?? []),

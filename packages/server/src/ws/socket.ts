@@ -6,7 +6,7 @@ import type { Access, Connection, Host } from '../host.ts'
 import { binaryFrames, jsonFrames } from '../stream/frames.ts'
 import { createPump, type Pump } from '../stream/pump.ts'
 import { createStallWatch, type StallWatch } from '../stream/stall.ts'
-import { type ClientFrame, frameFromJson, idOf, jsonFromText } from './client-frame.ts'
+import { ackOf, type ClientFrame, frameFromJson, idOf, inputFromFrame, jsonFromText } from './client-frame.ts'
 import { closeWith } from './close.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { checkBodySession, parsePayload, resumeOptions, sessionOf } from './payloads.ts'
@@ -243,15 +243,8 @@ export class SocketSession implements Connection {
       throw new HoldfastError('invalid_request', 'header.session_id is missing: to which session does this go?', { field: 'header.session_id' })
     checkBodySession(frame.payload, sessionId)
     const clientId = this.#clientId(frame)
-    const result = await this.#host.engine.input(access.principal, sessionId, {
-      type: frame.type,
-      payload: frame.payload,
-      ...(frame.id === undefined ? {} : { id: frame.id }),
-      ...(clientId === undefined ? {} : { clientId }),
-      ...(frame.traceId === undefined ? {} : { traceId: frame.traceId }),
-    })
-    const extra = { ...(result.firstSeq === undefined ? {} : { first_seq: result.firstSeq }), ...(result.results ? { results: result.results } : {}) }
-    this.#control('protocol.ack', { id: frame.id ?? null, seq: result.seq, duplicate: result.duplicate, ...extra }, frame.id, sessionId)
+    const result = await this.#host.engine.input(access.principal, sessionId, inputFromFrame(frame, clientId))
+    this.#control('protocol.ack', ackOf(frame, result), frame.id, sessionId)
   }
 
   #clientId(frame: ClientFrame): string | undefined {
@@ -361,11 +354,10 @@ export class SocketSession implements Connection {
   }
 
   #control(type: string, payload: unknown, replyTo?: string, sessionId?: string): void {
-    this.#writeControl({
-      type,
-      header: { ...(sessionId === undefined ? {} : { session_id: sessionId }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) },
-      payload,
-    })
+    const header: { session_id?: string; reply_to?: string } = {}
+    if (sessionId !== undefined) header.session_id = sessionId
+    if (replyTo !== undefined) header.reply_to = replyTo
+    this.#writeControl({ type, header, payload })
   }
 
   #writeControl(message: Control): boolean {
