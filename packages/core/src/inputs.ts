@@ -19,7 +19,9 @@ export async function takeInput(context: Context, principal: Principal, sessionI
     const { events } = (input.payload ?? {}) as { events?: unknown }
     const key = { sessionId, sender: senderId, id: input.id }
     const done =
-      Array.isArray(events) && events.length > 0 ? appendNow(context, principal, sessionId, events, { key, digest: digestOf, sender: senderOf(input) }) : undefined
+      Array.isArray(events) && events.length > 0
+        ? appendNow(context, principal, sessionId, events, { key, digest: digestOf, sender: senderOf(input) })
+        : undefined
     if (done) return done
   }
   const log = await loadVisible(context, principal, sessionId)

@@ -44,6 +44,9 @@ interface Waiting {
   readonly commit: Commit | undefined
 }
 
+/** What a burst may leave behind as room for young objects. */
+const YOUNG_MIB = 12
+
 const CLOSED: Failure = { code: 'closed', message: 'the store is closed' }
 
 /** Sources run under Node as they are, so that the worker has this file's extension. */
@@ -52,7 +55,12 @@ const workerUrl = (): URL => new URL(`./worker${import.meta.url.endsWith('.ts') 
 /** Resolves once the database is open. Rejects with OpenError. */
 export function startWritingThread(settings: WorkerSettings, ports: ThreadPorts): Promise<WritingThread> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerUrl(), { workerData: settings, name: 'holdfast store', execArgv: [] })
+    const worker = new Worker(workerUrl(), {
+      workerData: settings,
+      name: 'holdfast store',
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    })
     const refuse = (error: unknown): void => reject(error)
     worker.once('error', refuse)
     worker.once('exit', () => refuse(new OpenError('damaged', 'The store ended while it was opening.')))
