@@ -106,5 +106,8 @@ if (!values.json) {
 }
 for (const failure of failures) console.error(`failed: ${failure}`)
 const missed = rows.filter(row => row.ok === false)
-if (missed.length > 0) console.error(`Missed ${missed.length} of ${rows.filter(row => row.ok !== null).length} targets: ${missed.map(row => `${row.case} (${row.metric})`).join(', ')}.`)
+if (missed.length > 0)
+  console.error(
+    `Missed ${missed.length} of ${rows.filter(row => row.ok !== null).length} targets: ${missed.map(row => `${row.case} (${row.metric})`).join(', ')}.`,
+  )
 process.exitCode = missed.length + failures.length > 0 ? 1 : 0

@@ -6,6 +6,7 @@ import './require-node.mjs'
 import { linkProblems } from './doc-links.mjs'
 import { ambientProblems, lengthProblems, stampProblems, wordProblems } from './house-rules.mjs'
 import { importGraphProblems } from './import-graph.mjs'
+import { benchTableProblems } from './bench-table.mjs'
 import { tableProblems } from './test-table.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -31,6 +32,7 @@ const CHECKS = [
   ['file length', () => lengthProblems(root)],
   ['links in docs', () => linkProblems(root)],
   ['table of tests', () => tableProblems(root)],
+  ['tables of the bench', () => benchTableProblems(root)],
 ]
 
 let failed = 0

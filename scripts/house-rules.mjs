@@ -95,7 +95,7 @@ export function lengthProblems(root) {
 
 /** The one place where events get seq, time and bytes (SEQ-12). */
 const STAMP = /\bencodeEvent\s*\(/
-const STAMPING_PLACES = ['packages/protocol/src/envelope.ts', 'packages/core/src/writer.ts']
+const STAMPING_PLACES = ['packages/protocol/src/envelope.ts', 'packages/core/src/plan.ts']
 
 /** Sources that make an event's bytes past the one place that stamps them. */
 export function stampProblems(root) {

@@ -58,7 +58,13 @@ export interface Context {
   /** Measures all sides in turn, round by round, after one round that does not count, and records the row. */
   compare(comparison: Comparison): Promise<Row>
   /** Records figures that were measured some other way. */
-  record(row: Omit<Comparison, 'ours' | 'peer' | 'limit' | 'rounds'> & { ours: number; peer?: { name: string; value: number }; limit?: { name: string; value: number } }): Row
+  record(
+    row: Omit<Comparison, 'ours' | 'peer' | 'limit' | 'rounds'> & {
+      ours: number
+      peer?: { name: string; value: number }
+      limit?: { name: string; value: number }
+    },
+  ): Row
   /** Runs `end` when the case ends, however it ends; the last one first. */
   defer(end: () => unknown): void
 }

@@ -75,9 +75,9 @@ export function rowFrom(
   }
   const ratios = { peer: present(samples.map(s => s.peer && s.ours / s.peer)), limit: present(samples.map(s => s.limit && s.ours / s.limit)) }
   const ours = median(samples.map(sample => sample.ours))
-  const valueOf = (target: Target): number | null => (target.against === 'value' ? ours : ratios[target.against])
+  const measured = (target: Target): number | null => (target.against === 'value' ? ours : ratios[target.against])
   const holds = (target: Target): boolean => {
-    const value = valueOf(target)
+    const value = measured(target)
     return value !== null && Number.isFinite(value) && (target.op === '>=' ? value >= target.bound : value <= target.bound)
   }
   return {

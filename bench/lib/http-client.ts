@@ -68,7 +68,13 @@ export async function connectHttp(url: string, always: Readonly<Record<string, s
   return {
     request(method, path, body, headers) {
       if (waiting) throw new Error('one request at a time')
-      const more = headers === undefined ? '' : Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+      if (socket.destroyed) return Promise.reject(new Error('the connection was closed'))
+      const more =
+        headers === undefined
+          ? ''
+          : Object.entries(headers)
+              .map(([name, value]) => `${name}: ${value}\r\n`)
+              .join('')
       const length = body === undefined ? (method === 'GET' ? '' : 'content-length: 0\r\n') : `content-length: ${Buffer.byteLength(body)}\r\n`
       return new Promise((resolve, reject) => {
         waiting = { resolve, reject }

@@ -9,7 +9,10 @@ import { type Server, type ServerOptions, startNode } from './processes.ts'
 /** The folder with the peers' packages, installed once for each set of versions; their modules are found below it. */
 export function peersFolder(context: Context): string {
   const source = join(BENCH, 'peers')
-  const digest = createHash('sha256').update(readFileSync(join(source, 'package.json'))).digest('hex').slice(0, 12)
+  const digest = createHash('sha256')
+    .update(readFileSync(join(source, 'package.json')))
+    .digest('hex')
+    .slice(0, 12)
   const folder = join(ROOT, 'node_modules/.cache/holdfast-bench', digest)
   if (existsSync(folder)) return folder
   context.say('installing the peers (once)')
@@ -29,5 +32,5 @@ export function peersFolder(context: Context): string {
 export function startDurableStreams(context: Context, options: ServerOptions = {}): Promise<Server> {
   const dataDir = options.dataDir ?? join(context.folder, `peer-${performance.now()}`)
   mkdirSync(dataDir, { recursive: true })
-  return startNode(context, [join(BENCH, 'servers/durable-streams.mjs'), peersFolder(context), dataDir], { ...options, dataDir })
+  return startNode(context, [join(BENCH, 'servers/durable-streams.mjs'), peersFolder(context), dataDir, String(options.port ?? 0)], { ...options, dataDir })
 }

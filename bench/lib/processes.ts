@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import type { Context } from './case.ts'
@@ -93,23 +92,4 @@ export function memoryOf(pid: number): { readonly resident: number; readonly ano
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const field = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? Number.NaN) * 1024
   return { resident: field('VmRSS'), anonymous: field('RssAnon'), peak: field('VmHWM') }
-}
-
-/** CPU seconds that a process has used so far, all threads. */
-export function cpuSecondsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-/** Resolves once something accepts connections there. */
-export async function accepting(port: number): Promise<void> {
-  for (;;) {
-    const isOpen = await new Promise<boolean>(resolve => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true))
-      socket.once('error', () => resolve(false))
-      socket.once('connect', () => socket.destroy())
-    })
-    if (isOpen) return
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
 }

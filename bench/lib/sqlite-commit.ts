@@ -9,7 +9,9 @@ export interface PlainTable {
 
 export function openPlainTable(path: string): PlainTable {
   const db = new DatabaseSync(path)
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE events (session INTEGER, seq INTEGER, body BLOB); CREATE UNIQUE INDEX by_seq ON events (session, seq)')
+  db.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE events (session INTEGER, seq INTEGER, body BLOB); CREATE UNIQUE INDEX by_seq ON events (session, seq)',
+  )
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')
   const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?)')

@@ -16,8 +16,7 @@ const ratio = (value: number | null): string => (value === null ? '' : `${Number
 
 /** The cells of a row, for people: case, metric, ours, peer, limit, target, verdict. */
 export function cells(row: Row): readonly string[] {
-  const side = (value: number | null, name: string | null, of: number | null): string =>
-    value === null ? '' : `${figure(value)} (${ratio(of)}) ${name ?? ''}`
+  const side = (value: number | null, name: string | null, of: number | null): string => (value === null ? '' : `${figure(value)} (${ratio(of)}) ${name ?? ''}`)
   return [
     row.case,
     row.metric,
@@ -35,5 +34,12 @@ export const HEADINGS = ['case', 'metric', 'Holdfast', 'peer (ours / peer)', 'li
 export function tableFrom(rows: readonly Row[]): string {
   const lines = [HEADINGS, ...rows.map(cells)]
   const widths = HEADINGS.map((_, column) => Math.max(...lines.map(line => (line[column] ?? '').length)))
-  return lines.map(line => line.map((cell, column) => cell.padEnd(widths[column] as number)).join('  ').trimEnd()).join('\n')
+  return lines
+    .map(line =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] as number))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }

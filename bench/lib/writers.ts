@@ -1,5 +1,6 @@
 import { appendFrame, itemOf } from './events.ts'
 import { connectHttp } from './http-client.ts'
+import type { Journal } from './journal.ts'
 import type { Server } from './processes.ts'
 import { connectWs, type WsClient } from './ws-client.ts'
 
@@ -26,6 +27,10 @@ export interface SocketWriterOptions {
   readonly sessionOf: (n: number) => string
   readonly bytes: number
   readonly inFlight: number
+  /** The n-th event as JSON; `itemOf` by default. */
+  readonly item?: (bytes: number, n: number) => string
+  /** Told of every append and of every ack, for those who check afterwards. */
+  readonly journal?: Pick<Journal, 'sent' | 'answered'>
 }
 
 /** A WebSocket that keeps `inFlight` appends on their way, one event each, every one with an id of its own. */
@@ -38,7 +43,7 @@ export interface SocketWriter {
 
 let writers = 0
 
-export async function openSocketWriter({ server, sessionOf, bytes, inFlight }: SocketWriterOptions): Promise<SocketWriter> {
+export async function openSocketWriter({ server, sessionOf, bytes, inFlight, item = itemOf, journal }: SocketWriterOptions): Promise<SocketWriter> {
   const name = `w${++writers}`
   let sent = 0
   let acked = 0
@@ -52,7 +57,8 @@ export async function openSocketWriter({ server, sessionOf, bytes, inFlight }: S
     while (free > 0 && sent < goal) {
       free--
       const n = ++sent
-      frames.push(appendFrame(sessionOf(n), `${name}-${n}`, itemOf(bytes, n)))
+      journal?.sent(n, 1)
+      frames.push(appendFrame(sessionOf(n), `${name}-${n}`, item(bytes, n)))
     }
     if (frames.length > 0) client?.send(...frames)
   }
@@ -67,6 +73,7 @@ export async function openSocketWriter({ server, sessionOf, bytes, inFlight }: S
         if (payload.includes('protocol.error')) settle?.reject(new Error(payload.toString()))
         return
       }
+      journal?.answered(payload)
       acked++
       free++
       if (acked >= goal) return settle?.resolve()

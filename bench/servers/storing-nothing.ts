@@ -53,7 +53,8 @@ function createStoreOfNothing(): Store {
     putBlob: () => Promise.reject(new Error('no blobs here')),
     getBlob: async () => undefined,
     getDoc: async (collection, id) => docs.get(`${collection}\n${id}`)?.value ?? undefined,
-    listDocs: async collection => [...docs.values()].flatMap(doc => (doc.collection === collection && doc.value !== null ? [{ id: doc.id, value: doc.value }] : [])),
+    listDocs: async collection =>
+      [...docs.values()].flatMap(doc => (doc.collection === collection && doc.value !== null ? [{ id: doc.id, value: doc.value }] : [])),
     acquireLease: async () => ++fences,
     stats: async () => ({ sessions: rows.size, logBytes: 0, commits: 0, quarantined: [] }),
     close: async () => undefined,

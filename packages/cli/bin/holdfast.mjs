@@ -41,6 +41,13 @@ if (!built('../dist/main.js')) {
   stop('this clone has not been built yet. Run this first, in the root of the clone:\n    npm install && npm run build')
 }
 
+// A burst makes V8 keep three times 16 MiB for young objects; a quarter of that costs a server hardly any speed. The flag only counts at the start of a process.
+const SPACE_FLAG = '--max-semi-space-size'
+const hasSpaceFlag = `${process.execArgv.join(' ')} ${process.env.NODE_OPTIONS ?? ''}`.includes(SPACE_FLAG)
+if (args[0] === 'serve' && !hasSpaceFlag && process.execve && !process.send) {
+  process.execve(process.execPath, [process.execPath, `${SPACE_FLAG}=4`, ...process.execArgv, ...process.argv.slice(1)], process.env)
+}
+
 if (isHookCall) {
   const { runHook } = await import('../dist/hook/entry.js')
   await runHook(args.slice(1))

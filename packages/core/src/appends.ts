@@ -16,7 +16,7 @@ import type { AppendResult, InputResult, Principal } from './engine.ts'
 import { once } from './idempotency.ts'
 import type { Log } from './log.ts'
 import type { IdKey, IdRow, SessionRecord } from './ports.ts'
-import type { Transaction } from './writer.ts'
+import type { Transaction } from './plan.ts'
 
 export interface AppendOptions {
   readonly idempotencyKey?: string
@@ -75,7 +75,7 @@ export function appendNow(
   principal: Principal,
   id: string,
   items: readonly unknown[],
-  { key, digest, ...options }: NewAppend,
+  { key, digest, sender }: NewAppend,
 ): Promise<InputResult> | undefined {
   const log = context.logs.peek(id)
   if (!log || log.gone || log.isSettling || log.isInTurn || !isVisible(principal, log.row) || log.row.kind === 'feed') return undefined
@@ -86,13 +86,13 @@ export function appendNow(
   const kind = kindOf(context, log.row.kind)
   const parsed = parseItems(context, kind, id, items, false)
   if (parsed.some(item => item.id !== undefined)) return undefined
-  const drafts = draftsFrom(context, parsed, options)
+  const drafts = draftsFrom(context, parsed, sender)
   const done = context.writer.writeNow([log, feed], transaction => {
     refuseEnded(transaction, log, kind)
     const firstSeq = appendAll(context, transaction, log, feed, kind, drafts)
     const lastSeq = firstSeq + drafts.length - 1
     const result: InputResult = { id: key.id, seq: lastSeq, duplicate: false, firstSeq }
-    transaction.id({ ...key, digest: digest(), firstSeq, lastSeq, at: transaction.now, answer: JSON.stringify(result) })
+    transaction.id({ ...key, digest: digest(), firstSeq, lastSeq, at: transaction.now, answer: '' })
     return result
   })
   const free = (): void => void log.idsInFlight.delete(name)
@@ -103,8 +103,7 @@ export function appendNow(
 export interface NewAppend {
   readonly key: IdKey
   readonly digest: () => string
-  readonly clientId?: string
-  readonly traceId?: string
+  readonly sender: { readonly clientId?: string; readonly traceId?: string }
 }
 
 const repeatedResults = (answer: string): NonNullable<AppendResult['results']> =>
@@ -179,14 +178,13 @@ function parseItems(context: Context, kind: Kind, sessionId: string, items: read
   })
 }
 
-const draftsFrom = (context: Context, items: readonly ParsedEvent[], options: AppendOptions): EventDraft[] =>
-  items.map(item => ({
-    type: item.type,
-    id: item.id ?? context.random.id(),
-    payload: item.payload,
-    ...(options.clientId === undefined ? {} : { clientId: options.clientId }),
-    ...(options.traceId === undefined ? {} : { traceId: options.traceId }),
-  }))
+const draftsFrom = (context: Context, items: readonly ParsedEvent[], { clientId, traceId }: AppendOptions): EventDraft[] =>
+  items.map(item => {
+    const draft: { -readonly [Field in keyof EventDraft]: EventDraft[Field] } = { type: item.type, id: item.id ?? context.random.id(), payload: item.payload }
+    if (clientId !== undefined) draft.clientId = clientId
+    if (traceId !== undefined) draft.traceId = traceId
+    return draft
+  })
 
 /** Appends, and carries the record and the feed along in the same commit. Returns the first seq. */
 export function appendAll(context: Context, transaction: Transaction, log: Log, feed: Log, kind: Kind, drafts: readonly EventDraft[]): number {

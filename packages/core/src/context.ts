@@ -7,7 +7,8 @@ import type { Logs } from './logs.ts'
 import type { Clock, Logger, Random, SessionRecord, SessionRow, Store } from './ports.ts'
 import type { Retention } from './retention.ts'
 import { sessionFromRow } from './view.ts'
-import type { Transaction, Writer } from './writer.ts'
+import type { Transaction } from './plan.ts'
+import type { Writer } from './writer.ts'
 
 /** What the engine's parts share. */
 export interface Context {

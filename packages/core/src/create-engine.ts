@@ -9,8 +9,8 @@ import { foldLog } from './folds.ts'
 import { takeInput } from './inputs.ts'
 import type { Log } from './log.ts'
 import { createLogs } from './logs.ts'
-import type { BlobInfo, Clock, Driver, DriverSeat, Logger, Random, Store } from './ports.ts'
-import type { Retention } from './retention.ts'
+import type { BlobInfo, Clock, Driver, DriverSeat, Logger, Random, SessionRow, Store } from './ports.ts'
+import { isSurplus, KEEP_ALL, type Retention } from './retention.ts'
 import { createSession, deleteSession, endSession, listSessions, patchSession, replaceMissing, resumeSession, statusOf } from './sessions.ts'
 import { createSweep } from './sweep.ts'
 import { createTailCache } from './tail.ts'
@@ -57,6 +57,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     for (const log of logs.all()) log.end(errorFromStore(error))
     options.onFatal?.(error)
   }
+  const isOver = (row: SessionRow): boolean => isSurplus(options.retention?.[row.kind] ?? KEEP_ALL, { events: row.head - row.floor, bytes: row.bytes }, 0)
   const context: Context = {
     store,
     logs,
@@ -65,7 +66,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     random,
     logger,
     now,
-    writer: createWriter({ store, logs, clock, now, limits, fence, logger, onFatal }),
+    writer: createWriter({ store, logs, clock, now, limits, fence, logger, isOver, onFatal }),
     kinds: new Map(options.kinds.map(kind => [kind.name, kind])),
     drivers: createDrivers(() => context, options.drivers ?? []),
     digest: options.digest,

@@ -5,7 +5,7 @@ import type { Principal } from './engine.ts'
 import type { StateFold } from './folds.ts'
 import { Log } from './log.ts'
 import type { Driver, DriverCaller, DriverChange, DriverHandle, DriverHost, DriverSession, DriverStart, Receipt, SessionRecord } from './ports.ts'
-import type { Transaction } from './writer.ts'
+import type { Transaction } from './plan.ts'
 
 /** What the engine's parts ask of the drivers. */
 export interface Drivers {

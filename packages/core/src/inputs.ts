@@ -6,7 +6,7 @@ import type { AppendResult, InputMessage, InputResult, Principal } from './engin
 import { callerOf, createReceipt } from './drivers.ts'
 import { once } from './idempotency.ts'
 import type { Log } from './log.ts'
-import type { DriverHandle, IdKey } from './ports.ts'
+import type { DriverHandle, IdKey, IdRow } from './ports.ts'
 import { endSession, parseWith, patchSession } from './sessions.ts'
 
 /** Takes an input of section 5, once per id and sender. */
@@ -21,7 +21,9 @@ export async function takeInput(context: Context, principal: Principal, sessionI
     const { events } = (input.payload ?? {}) as { events?: unknown }
     const key = { sessionId, sender: senderId, id: input.id }
     const done =
-      Array.isArray(events) && events.length > 0 ? appendNow(context, principal, sessionId, events, { key, digest: digestOf, ...senderOf(input) }) : undefined
+      Array.isArray(events) && events.length > 0
+        ? appendNow(context, principal, sessionId, events, { key, digest: digestOf, sender: senderOf(input) })
+        : undefined
     if (done) return done
   }
   const log = await loadVisible(context, principal, sessionId)
@@ -36,7 +38,7 @@ export async function takeInput(context: Context, principal: Principal, sessionI
   if (input.id === undefined) return perform(context, principal, sessionId, input, payload, id)
   const key = { sessionId, sender: senderId, id }
   return once<InputResult>(context, log, key, digestOf(), {
-    repeated: row => repeatedAnswer(JSON.parse(row.answer) as InputResult),
+    repeated: row => repeatedAnswer(row.answer === '' ? plainAnswer(row) : (JSON.parse(row.answer) as InputResult)),
     first: record =>
       perform(context, principal, sessionId, input, payload, id, (transaction, result) =>
         transaction.id(record(result.firstSeq ?? result.seq ?? 0, result.seq ?? 0, JSON.stringify(result))),
@@ -69,10 +71,15 @@ async function steer(
   })
 }
 
-const senderOf = ({ clientId, traceId }: InputMessage): { clientId?: string; traceId?: string } => ({
-  ...(clientId === undefined ? {} : { clientId }),
-  ...(traceId === undefined ? {} : { traceId }),
-})
+function senderOf({ clientId, traceId }: InputMessage): { clientId?: string; traceId?: string } {
+  const sender: { clientId?: string; traceId?: string } = {}
+  if (clientId !== undefined) sender.clientId = clientId
+  if (traceId !== undefined) sender.traceId = traceId
+  return sender
+}
+
+/** What `appendNow` stores no answer for. */
+const plainAnswer = ({ id, firstSeq, lastSeq }: IdRow): InputResult => ({ id, seq: lastSeq, duplicate: false, firstSeq })
 
 const repeatedAnswer = (first: InputResult): InputResult => ({
   ...first,

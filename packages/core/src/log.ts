@@ -24,7 +24,7 @@ export class Log {
   gone: HoldfastError | undefined
   row: SessionRow
   next: SessionRow
-  /** Set by appends, taken down by the sweep that looks at retention. */
+  /** It has more than is kept; taken down by the sweep that trims it. */
   touched = false
   #inFlight = 0
   #failed = false

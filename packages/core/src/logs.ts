@@ -4,7 +4,7 @@ import type { SessionRow, Store } from './ports.ts'
 import type { TailCache } from './tail.ts'
 
 /** Idle logs that stay loaded; a log holds about 1 KB besides its tail. */
-const MAX_IDLE_LOGS = 5000
+const MAX_IDLE_LOGS = 1000
 
 export interface Logs {
   /** The live log of a session, loaded once however many ask; else the row of what is left of it, else undefined. */

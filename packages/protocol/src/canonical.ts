@@ -4,14 +4,26 @@ export function canonicalJson(value: unknown, omit?: string): string {
   if (Array.isArray(value)) return `[${value.map(item => canonicalJson(item)).join(',')}]`
   const raw = rawNumber(value)
   if (raw !== undefined) return decimalValue(raw)
-  const keys = Object.keys(value).sort()
-  const parts: string[] = []
+  const keys = sorted(Object.keys(value))
+  let text = ''
   for (const key of keys) {
     const item = (value as Record<string, unknown>)[key]
     if (key === omit || item === undefined) continue
-    parts.push(`${JSON.stringify(key)}:${canonicalJson(item)}`)
+    text += `${text === '' ? '{' : ','}${JSON.stringify(key)}:${canonicalJson(item)}`
   }
-  return `{${parts.join(',')}}`
+  return text === '' ? '{}' : `${text}}`
+}
+
+/** Sorts in place; few keys by insertion, which needs no memory. */
+function sorted(keys: string[]): string[] {
+  if (keys.length > 32) return keys.sort()
+  for (let i = 1; i < keys.length; i++) {
+    const key = keys[i] as string
+    let at = i
+    for (; at > 0 && (keys[at - 1] as string) > key; at--) keys[at] = keys[at - 1] as string
+    keys[at] = key
+  }
+  return keys
 }
 
 /** Additions of ES2025 that TypeScript's es2024 library does not know. */

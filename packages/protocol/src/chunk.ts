@@ -6,7 +6,14 @@ export interface Chunk {
   readonly firstSeq: number
   readonly lastSeq: number
   readonly body: Uint8Array
+  /** Bytes in front of the body, in the same buffer, that belong to this chunk alone: a frame's header fits there. */
+  readonly room?: number
+  /** Gives the buffer back to whom it came from, for another read; only the chunk's one reader may call it, after which nothing of it may be looked at. */
+  readonly release?: () => void
 }
+
+/** Room for the header of a WebSocket frame and the byte that says what is in it. */
+export const FRAME_ROOM_BYTES = 16
 
 /** Bytes in front of each event's JSON. */
 export const RECORD_HEADER_BYTES = 4
@@ -47,33 +54,71 @@ export function joinChunks(chunks: readonly Chunk[]): Chunk {
 
 /** Small chunks share buffers of this size: a typed array with memory of its own costs more than what is in it. */
 const SLAB_BYTES = 8 * 1024
-
-/** A text longer than this gets memory of its own. */
-const SMALL_CHARS = 1024
+/** Chunks up to this size go into a slab. */
+const SMALL_BYTES = 2 * 1024
 
 let slab = new Uint8Array(0)
 let slabUsed = 0
+/** Where chunks are encoded before their size is known. */
+let scratch = new Uint8Array(0)
 
-/** The chunk of one event, encoded where it will lie. */
-export function chunkFromText(text: string, seq: number): Chunk {
-  if (text.length > SMALL_CHARS) {
-    const event = encoder.encode(text)
-    return { firstSeq: seq, lastSeq: seq, body: bodyFromEvents([event], RECORD_HEADER_BYTES + event.byteLength) }
-  }
-  // UTF-8 has at most three bytes for a UTF-16 unit.
-  if (slab.byteLength - slabUsed < RECORD_HEADER_BYTES + text.length * 3) {
+function takeSlab(bytes: number): Uint8Array {
+  if (slab.byteLength - slabUsed < bytes) {
     slab = new Uint8Array(SLAB_BYTES)
     slabUsed = 0
   }
-  const start = slabUsed + RECORD_HEADER_BYTES
-  const { written } = encoder.encodeInto(text, slab.subarray(start))
-  slab[slabUsed] = 0
-  slab[slabUsed + 1] = written >>> 16
-  slab[slabUsed + 2] = (written >>> 8) & 0xff
-  slab[slabUsed + 3] = written & 0xff
-  const body = slab.subarray(slabUsed, start + written)
-  slabUsed = start + written
-  return { firstSeq: seq, lastSeq: seq, body }
+  slabUsed += bytes
+  return slab.subarray(slabUsed - bytes, slabUsed)
+}
+
+/**
+ * Chunks of at most `maxBytes` (one event always fits) of events that follow each other from `firstSeq`, from their JSON.
+ * `check` is told the size of each record, and may throw before anything is kept.
+ */
+export function chunksFromTexts(texts: readonly string[], firstSeq: number, maxBytes: number, check: (bytes: number, index: number) => void): Chunk[] {
+  let chunks: Chunk[] = []
+  let begin = 0
+  let used = 0
+  const take = (end: number): void => {
+    if (end === begin) return
+    const body = used <= SMALL_BYTES ? takeSlab(used) : new Uint8Array(used)
+    body.set(scratch.subarray(0, used))
+    const chunk = { firstSeq: firstSeq + begin, lastSeq: firstSeq + end - 1, body }
+    if (chunks.length > 0) chunks.push(chunk)
+    else chunks = [chunk]
+    begin = end
+    used = 0
+  }
+  for (let index = 0; index < texts.length; index++) {
+    const text = texts[index] as string
+    // UTF-8 has at most three bytes for a UTF-16 unit.
+    const most = RECORD_HEADER_BYTES + text.length * 3
+    if (used + most > scratch.byteLength) {
+      const larger = new Uint8Array(Math.max(used + most, maxBytes * 2))
+      larger.set(scratch.subarray(0, used))
+      scratch = larger
+    }
+    const { written } = encoder.encodeInto(text, scratch.subarray(used + RECORD_HEADER_BYTES, used + most))
+    const bytes = RECORD_HEADER_BYTES + written
+    check(bytes, index)
+    if (used > 0 && used + bytes > maxBytes) {
+      const at = used
+      take(index)
+      scratch.copyWithin(0, at, at + bytes)
+    }
+    putLength(scratch, used, written)
+    used += bytes
+  }
+  take(texts.length)
+  if (scratch.byteLength > maxBytes * 2) scratch = new Uint8Array(0)
+  return chunks
+}
+
+function putLength(target: Uint8Array, at: number, length: number): void {
+  target[at] = length >>> 24
+  target[at + 1] = (length >>> 16) & 0xff
+  target[at + 2] = (length >>> 8) & 0xff
+  target[at + 3] = length & 0xff
 }
 
 /** The records of some events, one after the other. */

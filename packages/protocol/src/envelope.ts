@@ -57,6 +57,12 @@ export function encodeEvent(draft: EventDraft, sessionId: string, seq: number, t
   )
 }
 
+/** The fields of an object's JSON, with a comma in front; '' for none. */
+function innerText(fields: object): string {
+  const text = JSON.stringify(fields)
+  return text === '{}' ? '' : `,${text.slice(1, -1)}`
+}
+
 /** The JSON of a control message. */
 export const encodeControl = (message: Control): string =>
-  JSON.stringify({ type: message.type, header: { version: PROTOCOL_VERSION, ...message.header }, payload: message.payload })
+  `{"type":${JSON.stringify(message.type)},"header":{"version":${PROTOCOL_VERSION}${innerText(message.header)}},"payload":${JSON.stringify(message.payload)}}`

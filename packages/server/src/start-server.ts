@@ -39,6 +39,8 @@ export interface ServerOptions {
 
 /** Connections are looked at this often, or oftener where heartbeats are. */
 const TICK_MS = 1000
+/** After a restart everybody comes at once; whoever finds the queue full tries again a whole second later. The system may allow less. */
+const BACKLOG = 8192
 /** Clients come back spread over this long. */
 const RECONNECT_SPREAD_MS = 2000
 
@@ -115,7 +117,7 @@ export async function startServer({ config, store, logger, onFatal }: ServerOpti
   server.on('upgrade', upgrades.handle)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(config.serve.port, config.serve.host, () => {
+    server.listen({ port: config.serve.port, host: config.serve.host, backlog: BACKLOG }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -56,7 +56,7 @@ function checkCommit({ logs, ids, quarantined, fence }: Desk, commit: CommitItem
     if (sessionId !== '' && isUnknown(sessionId)) return failure('stale', `there is no session ${sessionId}`, sessionId)
     const text = `${sessionId}\n${sender}\n${id}`
     const key = sessionId === '' ? 0 : logs.find(sessionId)?.key
-    const taken = seen.has(text) || (key !== undefined && ids.has(key, sender, id))
+    const taken = seen.has(text) || (key !== undefined && !commit.isFresh && ids.has(key, sender, id))
     if (taken) return failure('exists', `id ${id} exists`, sessionId)
     seen.add(text)
   }

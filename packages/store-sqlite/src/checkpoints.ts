@@ -2,7 +2,7 @@ import { faultOf, type Database } from './database.ts'
 import type { Guard } from './guard.ts'
 
 /** Pages in the write-ahead log (4 KiB each) from which they are moved into the database. */
-const CHECKPOINT_PAGES = 4000
+const CHECKPOINT_PAGES = 1000
 
 /** How many groups or bytes may go by before the length of the log is asked for. */
 const LOOK = { groups: 64, bytes: 512 * 1024 } as const

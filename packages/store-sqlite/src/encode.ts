@@ -1,4 +1,4 @@
-import { StoreError, type Append, type Commit, type SessionRecord, type SessionRow } from '@holdfast/core'
+import { StoreError, type Append, type Commit, type IdRow, type SessionRecord, type SessionRow } from '@holdfast/core'
 import { countRecords } from './records.ts'
 import type { AppendItem, CommitItem, CreateItem, Item } from './messages.ts'
 
@@ -12,9 +12,10 @@ export interface Batch {
 export const emptyBatch = (): Batch => ({ items: [], bodies: [], bytes: 0 })
 
 /** Throws StoreError where seqs and records do not fit together. */
-export function encodeCommit(batch: Batch, commit: Commit): CommitItem {
+export function encodeCommit(batch: Batch, commit: Commit, isFresh: boolean): CommitItem {
   const { creates, appends, patches, drops, trims, ids, docs, fence } = commit
   for (const append of appends ?? []) checkAppend(append)
+  if (!creates && !patches && !drops && !trims && !docs) return plainItem(batch, commit, isFresh)
   return {
     op: 'commit',
     fence,
@@ -34,10 +35,22 @@ export function encodeCommit(batch: Batch, commit: Commit): CommitItem {
       ? { drops: drops.map(({ sessionId, status, record, keepLog }) => ({ id: sessionId, status, record: recordText(record), keepLog })) }
       : {}),
     ...(trims?.length ? { trims: trims.map(({ sessionId, floor }) => ({ id: sessionId, floor })) } : {}),
-    ...(ids?.length ? { ids: ids.map(id => [id.sessionId, id.sender, id.id, id.digest, id.firstSeq, id.lastSeq, Math.trunc(id.at), id.answer] as const) } : {}),
+    ...(ids?.length ? { ids: ids.map(idItem) } : {}),
     ...(docs?.length ? { docs: docs.map(doc => [doc.collection, doc.id, doc.value] as const) } : {}),
   }
 }
+
+/** The usual commit, made field by field: a spread for each part would cost more than the part. */
+function plainItem(batch: Batch, { appends, ids, fence }: Commit, isFresh: boolean): CommitItem {
+  const item: { -readonly [Part in keyof CommitItem]: CommitItem[Part] } = { op: 'commit', fence }
+  if (appends?.length) item.appends = appends.map(append => appendItem(batch, append))
+  if (ids?.length) item.ids = ids.map(idItem)
+  if (isFresh) item.isFresh = true
+  return item
+}
+
+const idItem = ({ sessionId, sender, id, digest, firstSeq, lastSeq, at, answer }: IdRow) =>
+  [sessionId, sender, id, digest, firstSeq, lastSeq, Math.trunc(at), answer] as const
 
 const recordText = (record: SessionRecord): string => JSON.stringify(record)
 

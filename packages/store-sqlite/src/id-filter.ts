@@ -6,9 +6,9 @@ export interface IdFilter {
   add(sessionId: string, name: string): void
 }
 
-/** Bits of an id, spread over so many places: one in 400 unknown ids is looked for in vain. */
-const BITS_PER_ID = 12
-const PLACES = 5
+/** Bits of an id, and how many of them it sets: one in 2000 unknown ids is looked for in vain, in each layer. */
+const BITS_PER_ID = 16
+const PLACES = 8
 const FIRST_IDS = 256
 /** What all filters may hold together; those that were asked least recently go first. */
 const TOTAL_BYTES = 16 * 1024 * 1024
@@ -19,7 +19,7 @@ interface Layer {
   count: number
 }
 
-/** A list of layers that double in size; null for a session whose ids are too many to be read at once. */
+/** A list of layers, each four times as large as the one before; null for a session whose ids are too many to be read at once. */
 type Filter = { readonly layers: Layer[]; bytes: number } | null
 
 /** Ids that one session may have when its filter is made. */
@@ -30,7 +30,7 @@ export function createIdFilter(): IdFilter {
   let held = 0
 
   const grow = (filter: NonNullable<Filter>): Layer => {
-    const capacity = (filter.layers.at(-1)?.capacity ?? FIRST_IDS / 2) * 2
+    const capacity = (filter.layers.at(-1)?.capacity ?? FIRST_IDS / 4) * 4
     const layer = { bits: new Uint32Array((capacity * BITS_PER_ID) >> 5), capacity, count: 0 }
     filter.layers.push(layer)
     filter.bytes += layer.bits.byteLength
@@ -71,19 +71,27 @@ export function createIdFilter(): IdFilter {
   }
 }
 
-/** Calls `visit` for each place of a name until it says false; true when it never did. Double hashing over FNV-1a. */
+/** Calls `visit` for each place of a name until it says false; true when it never did. Two FNV-1a hashes, mixed as in MurmurHash3, and double hashing. */
 function eachPlace({ bits }: Layer, name: string, visit: (bits: Uint32Array, word: number, mask: number) => boolean): boolean {
   let a = 0x811c9dc5
-  let b = 0x1000193
+  let b = 0x9747b28c
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i)
     a = Math.imul(a ^ code, 0x01000193)
-    b = Math.imul(b + code, 0x85ebca6b) ^ (b >>> 13)
+    b = Math.imul(b ^ code, 0x01000193) + i
   }
+  a = mixed(a)
+  b = mixed(b) | 1
   const size = bits.length << 5
   for (let place = 0; place < PLACES; place++) {
-    const bit = ((a + Math.imul(place, b | 1)) >>> 0) % size
+    const bit = ((a + Math.imul(place, b)) >>> 0) % size
     if (!visit(bits, bit >>> 5, 1 << (bit & 31))) return false
   }
   return true
+}
+
+function mixed(hash: number): number {
+  let mix = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35)
+  return mix ^ (mix >>> 16)
 }

@@ -45,6 +45,8 @@ export interface CommitItem {
   readonly trims?: readonly { readonly id: string; readonly floor: number }[]
   /** session id, sender, id, digest, first seq, last seq, at, answer */
   readonly ids?: readonly (readonly [string, string, string, string, number, number, number, string])[]
+  /** The ids are known to be new: no need to look. */
+  readonly isFresh?: boolean
   readonly docs?: readonly (readonly [collection: string, id: string, value: string | null])[]
 }
 

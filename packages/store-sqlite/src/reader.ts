@@ -2,11 +2,12 @@ import { closeSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import type { IdKey, IdRow, ListQuery, RowStatus, SessionRecord, SessionRow } from '@holdfast/core'
-import { joinChunks, sliceChunk, type Chunk } from '@holdfast/protocol'
+import { FRAME_ROOM_BYTES, joinChunks, sliceChunk, type Chunk } from '@holdfast/protocol'
 import { cachedSql, openDatabase, type Row, type Sql, type Value } from './database.ts'
 import { DamagedError } from './errors.ts'
 import { logFromRow, type Log } from './logs.ts'
 import { nameOf } from './overlay.ts'
+import { createReadBuffers, type ReadBuffers } from './read-buffers.ts'
 import { segmentPath, type Paths } from './paths.ts'
 import { chunkSum, docSum, idSum, recordSum, SESSION_COLUMNS, sessionFits, snapshotSum } from './schema.ts'
 import { blocksAfter, openSegment, readBlocks, segmentFromRow, SEGMENT_COLUMNS, type Segment } from './segments.ts'
@@ -28,8 +29,13 @@ export interface Reader {
   meta(key: string): number
   /** The files of these segments are gone. */
   forget(segments: readonly number[]): void
+  /** This log was trimmed or dropped. */
+  forgetLog(id: string): void
   close(): void
 }
+
+/** Logs whose last segment is remembered. */
+const RECENT = 256
 
 /** Open segment files; a descriptor each. */
 const OPEN_FILES = 128
@@ -39,9 +45,12 @@ const ATTEMPTS = 10
 
 export function createReader(paths: Paths, onDamage: (error: DamagedError) => void): Reader {
   const db = openDatabase(paths.database, { readOnly: true, waitMs: 5000 })
-  db.exec('PRAGMA query_only = ON; PRAGMA cache_size = -8192')
+  db.exec('PRAGMA query_only = ON; PRAGMA cache_size = -4096')
   const sql = cachedSql(db)
   const files = createFiles(paths)
+  const buffers = createReadBuffers()
+  /** The segment that each log was read from last: a replay goes on there, and segments do not change. */
+  const recent = new Map<string, { readonly segment: Segment; readonly floor: number }>()
 
   const logOf = (id: string): Log | undefined => {
     const row = sql(`SELECT ${SESSION_COLUMNS}, crc FROM sessions WHERE id = ?`).get(id)
@@ -55,7 +64,13 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
     if (!log) return undefined
     const from = Math.max(after, log.floor)
     if (from >= log.head) return undefined
-    const chunk = from < log.folded ? readSegment(sql, files, log, from, maxBytes) : readChunks(sql, log, from, maxBytes)
+    const segment = from < log.folded ? segmentAt(sql, log, from) : undefined
+    if (segment) {
+      recent.delete(id)
+      recent.set(id, { segment, floor: log.floor })
+      if (recent.size > RECENT) recent.delete(recent.keys().next().value as string)
+    }
+    const chunk = segment ? readSegment(files, buffers, segment, id, from, maxBytes) : from < log.folded ? undefined : readChunks(sql, log, from, maxBytes)
     if (chunk?.firstSeq !== from + 1) throw new DamagedError(id, `event ${from + 1} is missing`)
     return chunk
   }
@@ -102,6 +117,16 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
       return rows.length > most ? undefined : rows.map(row => nameOf({ sessionId, sender: row['sender'] as string, id: row['id'] as string }))
     },
     read(id, after, maxBytes) {
+      const known = recent.get(id)
+      const start = Math.max(after, known?.floor ?? 0)
+      if (known && start + 1 >= known.segment.firstSeq && start < known.segment.lastSeq) {
+        try {
+          return readSegment(files, buffers, known.segment, id, start, maxBytes)
+        } catch (error) {
+          recent.delete(id)
+          if (!(error instanceof DamagedError)) throw error
+        }
+      }
       for (let attempt = 1; ; attempt++) {
         sql('BEGIN').run()
         try {
@@ -139,7 +164,11 @@ export function createReader(paths: Paths, onDamage: (error: DamagedError) => vo
         .all(collection)
         .map(row => docFromRow(collection, row)),
     meta: key => Number(sql('SELECT value FROM meta WHERE key = ?').get(key)?.['value'] ?? 0),
-    forget: files.forget,
+    forget(segments) {
+      files.forget(segments)
+      for (const [id, { segment }] of recent) if (segments.includes(segment.key)) recent.delete(id)
+    },
+    forgetLog: id => void recent.delete(id),
     close() {
       files.close()
       db.close()
@@ -166,12 +195,27 @@ function readChunks(sql: Sql, log: Log, from: number, maxBytes: number): Chunk |
   return pieces.length === 0 ? undefined : joinChunks(pieces)
 }
 
-function readSegment(sql: Sql, files: Files, log: Log, from: number, maxBytes: number): Chunk | undefined {
+function segmentAt(sql: Sql, log: Log, from: number): Segment | undefined {
   const row = sql(`SELECT ${SEGMENT_COLUMNS} FROM segments WHERE session = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1`).get(log.key, from + 1)
-  if (!row) return undefined
-  const segment = segmentFromRow(row, log.id)
-  const piece = readBlocks(files.open(segment, log.id), segment, blocksAfter(segment, from, maxBytes), log.id)
-  return piece && sliceChunk(piece, from, piece.lastSeq, maxBytes)
+  return row && segmentFromRow(row, log.id)
+}
+
+/** Whole blocks, where they fit, come in a buffer that can be given back. */
+function readSegment(files: Files, buffers: ReadBuffers, segment: Segment, id: string, from: number, maxBytes: number): Chunk | undefined {
+  let release: (() => void) | undefined
+  let own: Uint8Array | undefined
+  const take = (bytes: number): Uint8Array => {
+    const taken = buffers.take(bytes)
+    release = taken.release
+    own = taken.body
+    return taken.body
+  }
+  const piece = readBlocks(files.open(segment, id), segment, blocksAfter(segment, from, maxBytes), id, take)
+  if (!piece) return undefined
+  const chunk = sliceChunk(piece, from, piece.lastSeq, maxBytes)
+  if (chunk === piece && piece.body === own && release) return { ...piece, room: FRAME_ROOM_BYTES, release }
+  if (piece.body !== own) release?.()
+  return chunk
 }
 
 interface Files {

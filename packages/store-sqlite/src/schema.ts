@@ -68,7 +68,7 @@ const FIRST_SCHEMA = `
 
 /** Every connection that writes. On macOS a plain fsync does not reach the disk. */
 export function configureWriter(db: Database, durability: 'full' | 'relaxed'): void {
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY')
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY')
   db.exec(`PRAGMA synchronous = ${durability === 'full' ? 'FULL' : 'NORMAL'}`)
   db.exec('PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON')
 }

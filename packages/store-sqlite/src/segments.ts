@@ -130,13 +130,18 @@ export function openSegment(path: string, segment: Segment, sessionId: string): 
   }
 }
 
+/** Memory for so many bytes. */
+export type TakeBuffer = (bytes: number) => Uint8Array
+
+const newBuffer: TakeBuffer = bytes => Buffer.allocUnsafeSlow(bytes)
+
 /** Reads neighbouring blocks from the file and checks them. Throws DamagedError, or what the file system throws. */
-export function readBlocks(file: number, segment: Segment, blocks: readonly Block[], sessionId: string): Piece | undefined {
+export function readBlocks(file: number, segment: Segment, blocks: readonly Block[], sessionId: string, take: TakeBuffer = newBuffer): Piece | undefined {
   const first = blocks[0]
   const last = blocks.at(-1)
   if (!first || !last) return undefined
   const size = last.offset + last.stored - first.offset
-  const stored = Buffer.allocUnsafeSlow(size)
+  const stored = take(size)
   for (let at = 0; at < size; ) {
     const got = readSync(file, stored, at, size - at, first.offset + at)
     if (got === 0) throw new DamagedError(sessionId, `the file of segment ${segment.key} is cut off`)

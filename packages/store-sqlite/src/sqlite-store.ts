@@ -75,7 +75,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
         newEpoch: (options.newEpoch ?? randomEpoch)(),
         fault: options.fault ?? null,
       },
-      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments), overlay },
+      { logger, onHeads: wakes.ring, onRemoved: segments => reader?.forget(segments), onShortened: id => reader?.forgetLog(id), overlay },
     )
     const onDamage = quarantining(thread, logger)
     reader = createReader(paths, onDamage)
@@ -167,8 +167,12 @@ function storeOf({ paths, durability, clock, coldAfterMs, thread, reader, overla
     epoch: thread.epoch,
     durability,
     commit(commit) {
-      for (const id of commit.ids ?? []) filter.add(id.sessionId, nameOf(id))
-      return thread.commit(commit)
+      let isFresh = commit.ids !== undefined
+      for (const id of commit.ids ?? []) {
+        isFresh &&= !mayHaveId(id)
+        filter.add(id.sessionId, nameOf(id))
+      }
+      return thread.commit(commit, isFresh)
     },
     getSession: id =>
       look('', () => {

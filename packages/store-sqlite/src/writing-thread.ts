@@ -10,7 +10,8 @@ import type { Overlay } from './overlay.ts'
 export interface WritingThread {
   readonly epoch: string
   readonly quarantined: Set<string>
-  commit(commit: Commit): Promise<void>
+  /** `isFresh`: its ids were never stored and are not on their way. */
+  commit(commit: Commit, isFresh?: boolean): Promise<void>
   /** Those that are not settled. */
   commitsInFlight(): Commit[]
   /** Anything else that is written; resolves with its value. */
@@ -33,6 +34,8 @@ export interface ThreadPorts {
   readonly onHeads: (heads: ReadonlyMap<string, number>) => void
   readonly onRemoved: (segments: readonly number[]) => void
   readonly overlay: Overlay
+  /** Events of these logs are gone. */
+  readonly onShortened: (sessionId: string) => void
 }
 
 interface Waiting {
@@ -40,6 +43,9 @@ interface Waiting {
   readonly reject: (error: StoreError) => void
   readonly commit: Commit | undefined
 }
+
+/** What a burst may leave behind as room for young objects. */
+const YOUNG_MIB = 12
 
 const CLOSED: Failure = { code: 'closed', message: 'the store is closed' }
 
@@ -49,7 +55,12 @@ const workerUrl = (): URL => new URL(`./worker${import.meta.url.endsWith('.ts') 
 /** Resolves once the database is open. Rejects with OpenError. */
 export function startWritingThread(settings: WorkerSettings, ports: ThreadPorts): Promise<WritingThread> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerUrl(), { workerData: settings, name: 'holdfast store', execArgv: [] })
+    const worker = new Worker(workerUrl(), {
+      workerData: settings,
+      name: 'holdfast store',
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    })
     const refuse = (error: unknown): void => reject(error)
     worker.once('error', refuse)
     worker.once('exit', () => refuse(new OpenError('damaged', 'The store ended while it was opening.')))
@@ -72,7 +83,7 @@ const storeError = ({ code, message, sessionId }: Failure): StoreError => new St
 function threadOf(
   worker: Worker,
   ready: { readonly epoch: string; readonly quarantined: readonly string[] },
-  { logger, onHeads, onRemoved, overlay }: ThreadPorts,
+  { logger, onHeads, onRemoved, overlay, onShortened }: ThreadPorts,
 ): WritingThread {
   const quarantined = new Set(ready.quarantined)
   const waiting: Waiting[] = []
@@ -110,6 +121,8 @@ function threadOf(
       }
       if (entry.commit && commit > filed) overlay.add(commit, entry.commit)
       entry.resolve(told ? told.value : null)
+      for (const { sessionId } of entry.commit?.trims ?? []) onShortened(sessionId)
+      for (const { sessionId } of entry.commit?.drops ?? []) onShortened(sessionId)
       for (const append of entry.commit?.appends ?? []) heads.set(append.sessionId, append.lastSeq)
       for (const drop of entry.commit?.drops ?? []) if (!drop.keepLog) quarantined.delete(drop.sessionId)
     }
@@ -143,10 +156,10 @@ function threadOf(
   return {
     epoch: ready.epoch,
     quarantined,
-    commit(commit) {
+    commit(commit, isFresh = false) {
       return new Promise<void>((resolve, reject) => {
         if (refusal) throw storeError(refusal)
-        enter(encodeCommit(batch, commit), { resolve: resolve as () => void, reject, commit })
+        enter(encodeCommit(batch, commit, isFresh), { resolve: resolve as () => void, reject, commit })
       })
     },
     commitsInFlight: () => waiting.flatMap(entry => entry.commit ?? []),

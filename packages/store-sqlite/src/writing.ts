@@ -126,6 +126,7 @@ export function startWriting(settings: WorkerSettings, { post, takeWaiting, onCl
       unfiledBytes = 0
       void file()
     }
+    // edge: the worker schedules its own filing
     filing ??= setTimeout(() => {
       filing = undefined
       void file()

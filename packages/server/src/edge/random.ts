@@ -6,7 +6,8 @@ let used = pool.length
 let lastMs = 0
 let counter = 0
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const HEX = Buffer.from('0123456789abcdef')
+const text = Buffer.alloc(36)
 
 /** UUIDv7 (RFC 9562): 48 bits of ms, a 12 bit counter that keeps ids of one ms in order, 62 random bits. */
 function uuidV7(): string {
@@ -28,9 +29,15 @@ function uuidV7(): string {
   bytes[6] = 0x70 | (counter >> 8)
   bytes[7] = counter & 0xff
   bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f)
-  let text = ''
-  for (let i = 0; i < 16; i++) text += (i === 4 || i === 6 || i === 8 || i === 10 ? '-' : '') + HEX[bytes[i] as number]
-  return text
+  let at = 0
+  for (let i = 0; i < 16; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) text[at++] = 45
+    const byte = bytes[i] as number
+    text[at++] = HEX[byte >> 4] as number
+    text[at++] = HEX[byte & 15] as number
+  }
+  // One flat string: pieces put together would be flattened later, and collected.
+  return text.toString('latin1')
 }
 
 export const systemRandom: Random = { id: uuidV7, fraction: () => Math.random() }

@@ -1,22 +1,11 @@
-import {
-  type HoldfastError as Refusal,
-  DEFAULT_LIMITS,
-  ERRORS,
-  errorFrom,
-  FEED_ID,
-  HoldfastError,
-  inputSchema,
-  isId,
-  MAX_DEPTH,
-  PAGE,
-} from '@holdfast/protocol'
+import { type HoldfastError as Refusal, DEFAULT_LIMITS, ERRORS, errorFrom, FEED_ID, HoldfastError, inputSchema, isId, MAX_DEPTH } from '@holdfast/protocol'
 import { type Context, Hono } from 'hono'
 import type { Access, Host } from '../host.ts'
-import { attachOptionsFromQuery, cursorFromQuery, flagFromQuery, intFromQuery, modeFromQuery, onMissingFromQuery, waitFromQuery } from '../query.ts'
-import { pageBefore, pollPage } from '../stream/poll.ts'
+import { flagFromQuery, intFromQuery, onMissingFromQuery } from '../query.ts'
 import { answerAppend, checkSessionId, idempotencyKeyFrom } from './append.ts'
 import { ENVELOPE_DEPTH, piecesOf, readBytes, readObject } from './body.ts'
 import { exportLog } from './export.ts'
+import { answerPoll } from './poll.ts'
 import { errorText, retryAfter } from './send-error.ts'
 import { streamAnswer } from './stream-answer.ts'
 
@@ -182,21 +171,8 @@ function eventRoutes(app: Hono<AppBindings>, host: Host): void {
   app.get('/sessions/:id/export', context => exportLog(host, context.env.access, sessionIdOf(context), queryOf(context)))
 }
 
-async function poll(host: Host, context: Ctx, sessionId: string): Promise<Response> {
-  const query = queryOf(context)
-  const limit = intFromQuery(query, 'limit', 1, PAGE.maxLimit) ?? PAGE.limit
-  const before = intFromQuery(query, 'before', 1, Number.MAX_SAFE_INTEGER)
-  const { access } = context.env
-  if (before !== undefined) {
-    modeFromQuery(query)
-    if (['after', 'wait', 'cursor', 'last_seen_seq'].some(name => query.has(name)))
-      throw new HoldfastError('invalid_request', 'before goes without after and wait.', { field: 'before' })
-    return jsonBytes(await pageBefore(host, access, sessionId, before, limit, query.get('owner') ?? undefined))
-  }
-  const waitMs = waitFromQuery(query)
-  const options = attachOptionsFromQuery(query, cursorFromQuery(query, ['after', 'cursor', 'last_seen_seq']))
-  return jsonBytes(await pollPage(host, access, { sessionId, options, limit, waitMs, signal: context.req.raw.signal }))
-}
+const poll = async (host: Host, context: Ctx, sessionId: string): Promise<Response> =>
+  jsonBytes((await answerPoll(host, context.env.access, sessionId, queryOf(context), context.req.raw.signal)).bytes)
 
 function blobRoutes(app: Hono<AppBindings>, host: Host): void {
   const { engine } = host

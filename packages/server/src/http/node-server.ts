@@ -14,6 +14,7 @@ import { serveAppend } from './append.ts'
 import { arrivalFrom, checkParameters, urlFromRequest } from './arrival.ts'
 import { allowCrossOrigin, answerOptions } from './cross-origin.ts'
 import { createExchanges, type Exchanges } from './exchanges.ts'
+import { servePoll } from './poll.ts'
 import { sendError, sendErrorAndClose } from './send-error.ts'
 import { isStreamAnswer, sendStream } from './stream-answer.ts'
 
@@ -67,6 +68,10 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
       checkParameters(url.searchParams)
       accesses.set(request, access)
       if (streams) return void serveStream(host, access, request, response, url, streamTarget(url))
+      if (request.method === 'GET' && isPollPath(url.pathname)) {
+        const isFeed = url.pathname === '/feed/events'
+        return servePoll(host, access, request, response, isFeed ? FEED_ID : decoded(EVENTS_PATH.exec(url.pathname)?.[1] ?? ''), url.searchParams, isFeed)
+      }
       const sessionId = request.method === 'POST' ? EVENTS_PATH.exec(url.pathname)?.[1] : undefined
       if (sessionId !== undefined) return serveAppend(host, access, request, response, decoded(sessionId), url.searchParams)
       const methods = allowedMethods(url.pathname)
@@ -124,7 +129,9 @@ function errorFromParser(code: string | undefined): HoldfastError {
 const wantsStream = (request: IncomingMessage): boolean =>
   request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
 
-const isStreamPath = (path: string): boolean => path === '/events' || path === '/feed/events' || EVENTS_PATH.test(path)
+const isPollPath = (path: string): boolean => path === '/feed/events' || EVENTS_PATH.test(path)
+
+const isStreamPath = (path: string): boolean => path === '/events' || isPollPath(path)
 
 /** Which stream a path names: one session, the feed, or (undefined) several by `attach`. Throws `invalid_request` and `id_mismatch`. */
 function streamTarget(url: URL): string | undefined {

@@ -51,40 +51,50 @@ function textFrames(chunk: Chunk): Buffer {
   return target
 }
 
-/** One binary frame with the chunk's records; an event that would not fit `maxBytes` with its record goes as a text frame. */
+/** One binary frame with the chunk's records; an event that would not fit `maxBytes` with its record goes as a text frame. Without a copy where the chunk has room for a header. */
 function binaryFrame(chunk: Chunk, maxBytes: number): Buffer {
-  const length = 1 + chunk.body.byteLength
-  if (length > maxBytes && chunk.firstSeq === chunk.lastSeq) return frame(TEXT, chunk.body.subarray(RECORD_HEADER_BYTES))
-  const target = Buffer.allocUnsafe(headerBytes(length) + length)
+  const { body } = chunk
+  const length = 1 + body.byteLength
+  if (length > maxBytes && chunk.firstSeq === chunk.lastSeq) return frame(TEXT, body.subarray(RECORD_HEADER_BYTES))
+  const header = headerBytes(length) + 1
+  const hasRoom = chunk.room !== undefined && chunk.room >= header
+  const target = hasRoom ? Buffer.from(body.buffer, body.byteOffset - header, header + body.byteLength) : Buffer.allocUnsafe(headerBytes(length) + length)
   const at = putHeader(target, 0, BINARY, length)
   target[at] = BATCH
-  target.set(chunk.body, at + 1)
+  if (!hasRoom) target.set(body, at + 1)
   return target
 }
 
-/** SSE records of a chunk (`id` in front, one `data` line each), as one piece of text in bytes. */
-function sseRecords(chunk: Chunk, idPrefix: string): Buffer {
-  const heads: Buffer[] = []
-  let bytes = 0
+/** SSE records of a chunk (`id` in front, one `data` line each) as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1), which goes to the socket as it is. */
+function sseRecords(chunk: Chunk, idPrefix: string, take: (bytes: number) => Buffer): Buffer {
+  const events = chunk.lastSeq - chunk.firstSeq + 1
+  const headBytes = ID.length + idPrefix.length + String(chunk.lastSeq).length + DATA.length
+  const target = take(SIZE_ROOM + chunk.body.byteLength + events * (headBytes + 2 - RECORD_HEADER_BYTES) + 2)
+  let at = SIZE_ROOM
   eachRecord(chunk.body, (start, end, index) => {
-    const head = Buffer.from(`id: ${idPrefix}${chunk.firstSeq + index}\ndata: `)
-    heads.push(head)
-    bytes += head.length + end - start + 2
-    return undefined
-  })
-  const target = Buffer.allocUnsafe(bytes)
-  let at = 0
-  eachRecord(chunk.body, (start, end, index) => {
-    const head = heads[index] as Buffer
-    target.set(head, at)
-    target.set(chunk.body.subarray(start, end), at + head.length)
-    at += head.length + end - start
+    at += target.write(`${ID}${idPrefix}${chunk.firstSeq + index}${DATA}`, at, 'latin1')
+    target.set(chunk.body.subarray(start, end), at)
+    at += end - start
     target[at++] = 10
     target[at++] = 10
     return undefined
   })
-  return target
+  const size = `${(at - SIZE_ROOM).toString(16)}\r\n`
+  target.write(size, SIZE_ROOM - size.length, 'latin1')
+  target[at++] = 13
+  target[at++] = 10
+  return target.subarray(SIZE_ROOM - size.length, at)
 }
+
+/** Eight hex digits and a line break. */
+const SIZE_ROOM = 10
+const newBuffer = (bytes: number): Buffer => Buffer.allocUnsafe(bytes)
+
+/** The records without their chunk's size, for HTTP/1.0. */
+export const withoutChunkSize = (bytes: Buffer): Buffer => bytes.subarray(bytes.indexOf(10) + 1, -2)
+
+const ID = 'id: '
+const DATA = '\ndata: '
 
 /** Frames are built once per chunk and format and shared by every socket (decision 1); they go when the chunk goes. */
 const shared = new WeakMap<Chunk, Map<string, Buffer>>()
@@ -108,4 +118,30 @@ export const jsonFrames = (chunk: Chunk): Buffer => once(chunk, 'json', () => te
 export const binaryFrames = (chunk: Chunk, maxBytes: number): Buffer => once(chunk, 'binary', () => binaryFrame(chunk, maxBytes))
 
 /** `idPrefix` is `<epoch>.`, with `<session id>@` in front where several sessions share a stream. */
-export const sseFrames = (chunk: Chunk, idPrefix: string): Buffer => once(chunk, `sse ${idPrefix}`, () => sseRecords(chunk, idPrefix))
+export const sseFrames = (chunk: Chunk, idPrefix: string): Buffer => once(chunk, `sse ${idPrefix}`, () => sseRecords(chunk, idPrefix, newBuffer))
+
+/** Frames of what one reader alone replays: built in memory that goes round, which `release` gives back once the system has them. */
+export interface OwnFrames {
+  readonly bytes: Buffer
+  release(): void
+}
+
+const OWN_BYTES = 128 * 1024
+const MOST_FREE = 32
+const free: Buffer[] = []
+
+export function ownSseFrames(chunk: Chunk, idPrefix: string): OwnFrames {
+  let taken: Buffer | undefined
+  const bytes = sseRecords(chunk, idPrefix, size => {
+    if (size > OWN_BYTES) return newBuffer(size)
+    taken = free.pop() ?? Buffer.allocUnsafeSlow(OWN_BYTES)
+    return taken
+  })
+  return {
+    bytes,
+    release() {
+      if (taken && free.length < MOST_FREE) free.push(taken)
+      taken = undefined
+    },
+  }
+}

@@ -1,6 +1,7 @@
 import type { Attachment, AttachOptions, Delivery } from '@holdfast/core'
-import { type Chunk, type Control, eachRecord, type ErrorBody, formatCursor, type Gap, HoldfastError, PAGE, type Resume, sliceChunk } from '@holdfast/protocol'
+import { type Chunk, type Control, type ErrorBody, formatCursor, type Gap, HoldfastError, PAGE, type Resume, sliceChunk, TURN_BYTES } from '@holdfast/protocol'
 import type { Access, Connection, Host } from '../host.ts'
+import { createPageBody, type PageBody } from './page-body.ts'
 
 export interface PollRequest {
   readonly sessionId: string
@@ -11,8 +12,16 @@ export interface PollRequest {
   readonly signal: AbortSignal
 }
 
+export interface PageAnswer {
+  readonly bytes: Uint8Array
+  /** The page was sent. */
+  readonly release: () => void
+}
+
 interface Page {
-  readonly chunks: Chunk[]
+  readonly body: PageBody
+  /** The newest event on it; 0 for none. */
+  lastSeq: number
   events: number
   bytes: number
   resume: Resume
@@ -23,10 +32,20 @@ interface Page {
 }
 
 /** One page of a log, read through an ordinary attachment; holds the answer up to `waitMs` until there is something. */
-export async function pollPage(host: Host, access: Access, request: PollRequest): Promise<Uint8Array> {
+export async function pollPage(host: Host, access: Access, request: PollRequest): Promise<PageAnswer> {
   if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
   const attachment = await host.engine.attach(access.principal, request.sessionId, asked(request.options))
-  const page: Page = { chunks: [], events: 0, bytes: 0, resume: 'new', epoch: host.engine.epoch, floor: 0, gap: undefined, snapshot: undefined }
+  const page: Page = {
+    body: createPageBody(),
+    lastSeq: 0,
+    events: 0,
+    bytes: 0,
+    resume: 'new',
+    epoch: host.engine.epoch,
+    floor: 0,
+    gap: undefined,
+    snapshot: undefined,
+  }
   let release: (() => void) | undefined
   try {
     await fill(attachment, page, request.limit)
@@ -41,7 +60,10 @@ export async function pollPage(host: Host, access: Access, request: PollRequest)
         await wait(host, access, wakes, request.signal, deadlineMs)
       }
     }
-    return bytesFromPage(page, attachment)
+    return answerFromPage(page, attachment)
+  } catch (thrown) {
+    page.body.release()
+    throw thrown
   } finally {
     release?.()
     attachment.close()
@@ -66,16 +88,18 @@ async function fill(attachment: Attachment, page: Page, limit: number): Promise<
   }
 }
 
-const FILL_BYTES = 256 * 1024
+const FILL_BYTES = TURN_BYTES
 
 function add(chunk: Chunk, page: Page, limit: number): boolean {
   // One event always fits a page; a further one that would not is left for the next.
   if (page.events > 0 && page.bytes + chunk.body.byteLength > PAGE.maxBytes) return false
   const part = sliceChunk(chunk, chunk.firstSeq - 1, chunk.firstSeq + limit - page.events - 1, Number.POSITIVE_INFINITY)
   if (!part) return false
-  page.chunks.push(part)
+  page.body.add(part)
+  page.lastSeq = part.lastSeq
   page.events += part.lastSeq - part.firstSeq + 1
   page.bytes += part.body.byteLength
+  chunk.release?.()
   return true
 }
 
@@ -143,9 +167,8 @@ function wait(host: Host, access: Access, wakes: Wakes, signal: AbortSignal, dea
   })
 }
 
-/** The page's JSON; events are the stored bytes, put between commas (decision 1). */
-function bytesFromPage(page: Page, attachment: Attachment): Uint8Array {
-  const after = page.chunks.at(-1)?.lastSeq ?? attachment.cursor
+function answerFromPage(page: Page, attachment: Attachment): PageAnswer {
+  const after = page.lastSeq > 0 ? page.lastSeq : attachment.cursor
   const rest = {
     epoch: page.epoch,
     head_seq: attachment.head,
@@ -157,28 +180,11 @@ function bytesFromPage(page: Page, attachment: Attachment): Uint8Array {
     ...(page.gap ? { gap: page.gap } : {}),
     ...(page.snapshot ? { snapshot: page.snapshot } : {}),
   }
-  return joinEvents(page.chunks, rest)
+  return { bytes: page.body.finish(rest), release: page.body.release }
 }
-
-/** `{"events":[…],…rest}` around the stored bytes of the events. */
-function joinEvents(chunks: readonly Chunk[], rest: object): Uint8Array {
-  const pieces: Uint8Array[] = [Buffer.from('{"events":[')]
-  let first = true
-  for (const chunk of chunks)
-    eachRecord(chunk.body, (start, end) => {
-      if (!first) pieces.push(COMMA)
-      first = false
-      pieces.push(chunk.body.subarray(start, end))
-      return undefined
-    })
-  pieces.push(Buffer.from(`],${JSON.stringify(rest).slice(1)}`))
-  return Buffer.concat(pieces)
-}
-
-const COMMA = Buffer.from(',')
 
 /** The page before `before`, ascending, for scrolling back: the newest that fit, at most `limit` and 4 MiB. */
-export async function pageBefore(host: Host, access: Access, sessionId: string, before: number, limit: number, owner: string | undefined): Promise<Uint8Array> {
+export async function pageBefore(host: Host, access: Access, sessionId: string, before: number, limit: number, owner: string | undefined): Promise<PageAnswer> {
   const own = owner === undefined ? {} : { owner }
   const probe = await host.engine.attach(access.principal, sessionId, { ...own, mode: 'live', isSpectator: true })
   const head = probe.head
@@ -207,13 +213,16 @@ export async function pageBefore(host: Host, access: Access, sessionId: string, 
     reader.close()
   }
   const from = chunks[0]?.firstSeq
-  return joinEvents(chunks, {
+  const page = createPageBody()
+  for (const chunk of chunks) page.add(chunk)
+  const answer = page.finish({
     epoch: host.engine.epoch,
     head_seq: head,
     floor_seq: floor,
     has_more: from !== undefined && from > floor + 1,
     prev_before: from ?? Math.min(before, floor + 1),
   })
+  return { bytes: answer, release: page.release }
 }
 
 /** The floor that an attachment's hello tells. */

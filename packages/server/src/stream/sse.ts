@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { AttachOptions, Delivery } from '@holdfast/core'
-import { type Control, encodeControl, errorFrom, FEED_ID, formatCursor, HoldfastError, isId } from '@holdfast/protocol'
+import { type Chunk, type Control, encodeControl, errorFrom, FEED_ID, formatCursor, HoldfastError, isId } from '@holdfast/protocol'
 import type { Access, Connection, Host } from '../host.ts'
 import { sendError } from '../http/send-error.ts'
 import { attachOptionsFromQuery, cursorFromQuery, cursorFromText } from '../query.ts'
-import { sseFrames } from './frames.ts'
+import { ownSseFrames, sseFrames, withoutChunkSize } from './frames.ts'
 import { createPump, type Pump, type Source } from './pump.ts'
 import { createStallWatch, type StallWatch } from './stall.ts'
 
@@ -99,6 +100,7 @@ class EventStream implements Connection {
   readonly #host: Host
   readonly #access: Access
   readonly #response: ServerResponse
+  readonly #socket: Socket
   readonly #several: boolean
   readonly #pump: Pump<StreamSource>
   readonly #stall: StallWatch
@@ -112,6 +114,7 @@ class EventStream implements Connection {
     this.#host = host
     this.#access = access
     this.#response = response
+    this.#socket = request.socket
     this.#several = several
     this.#stall = createStallWatch(request.socket, host.times.stallMs)
     this.#releases = [release]
@@ -144,7 +147,9 @@ class EventStream implements Connection {
       this.#host.connections.delete(this)
     })
     response.on('error', () => undefined)
-    response.on('drain', () => this.#pump.drained())
+    const onDrain = (): void => this.#pump.drained()
+    this.#socket.on('drain', onDrain)
+    response.on('close', () => this.#socket.off('drain', onDrain))
     this.#host.connections.add(this)
     const { tokenId } = this.#access
     if (tokenId !== null)
@@ -171,7 +176,7 @@ class EventStream implements Connection {
   #send(source: StreamSource, delivery: Delivery): boolean {
     if (this.#closed) return false
     const prefix = this.#several ? `${source.sessionId}@${this.#host.engine.epoch}.` : `${this.#host.engine.epoch}.`
-    if (delivery.type === 'events') return this.#write(sseFrames(delivery.chunk, prefix))
+    if (delivery.type === 'events') return this.#sendChunk(delivery.chunk, prefix)
     if (delivery.type === 'control')
       return this.#write(controlRecord(delivery.message, delivery.seq === undefined ? undefined : this.#idOf(source, delivery.seq)))
     if (delivery.error.code === 'draining' && this.#host.isDraining) return true
@@ -179,6 +184,18 @@ class EventStream implements Connection {
     if (this.#sources === 0 || !this.#several) this.#finish(delivery.error, source.sessionId)
     else this.#write(controlRecord({ type: 'protocol.error', header: { session_id: source.sessionId }, payload: delivery.error.body() }))
     return true
+  }
+
+  /** Past Node's own coding, which would take three writes for each: one buffer, the same for all readers. */
+  #sendChunk(chunk: Chunk, prefix: string): boolean {
+    this.#sentMs = this.#host.clock.steadyMs()
+    const own = chunk.release ? ownSseFrames(chunk, prefix) : undefined
+    const bytes = own ? own.bytes : sseFrames(chunk, prefix)
+    // Copied into the frames, which do not look at it again.
+    chunk.release?.()
+    const isOpen = this.#response.chunkedEncoding ? this.#socket.write(bytes) : this.#socket.write(withoutChunkSize(bytes))
+    if (own && this.#socket.writableLength === 0) own.release()
+    return isOpen
   }
 
   #idOf(source: StreamSource, seq: number): string {

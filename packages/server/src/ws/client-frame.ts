@@ -1,3 +1,4 @@
+import type { InputMessage, InputResult } from '@holdfast/core'
 import { clientFrameSchema, deeperThan, HoldfastError, isId, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
 import { ENVELOPE_DEPTH } from '../http/body.ts'
 
@@ -39,4 +40,21 @@ export function frameFromJson(value: unknown): ClientFrame {
   }
   const { type, header, payload } = parsed.data
   return { type, id: header?.id, sessionId: header?.session_id, clientId: header?.client_id, traceId: header?.trace_id, payload }
+}
+
+/** What the engine gets of a frame; made field by field, as there is one for each append. */
+export function inputFromFrame({ type, payload, id, traceId }: ClientFrame, clientId: string | undefined, connectionId: string): InputMessage {
+  const input: { -readonly [Field in keyof InputMessage]: InputMessage[Field] } = { type, payload, connectionId }
+  if (id !== undefined) input.id = id
+  if (clientId !== undefined) input.clientId = clientId
+  if (traceId !== undefined) input.traceId = traceId
+  return input
+}
+
+/** The payload of its `protocol.ack`. */
+export function ackOf({ id }: ClientFrame, { seq, duplicate, firstSeq, results }: InputResult): Record<string, unknown> {
+  const ack: Record<string, unknown> = { id: id ?? null, seq, duplicate }
+  if (firstSeq !== undefined) ack.first_seq = firstSeq
+  if (results) ack.results = results
+  return ack
 }

@@ -1,30 +1,17 @@
-// Long: one socket from its first frame to its close, with all that its state decides.
 import type { Socket } from 'node:net'
 import type { AttachOptions, Delivery } from '@holdfast/core'
-import { type Control, encodeControl, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
+import { type Control, errorFrom, HoldfastError, isId, isInputType } from '@holdfast/protocol'
 import type { WebSocket } from 'ws'
 import type { Access, Connection, Host } from '../host.ts'
-import { binaryFrames, jsonFrames, textFrame } from '../stream/frames.ts'
+import { binaryFrames, jsonFrames } from '../stream/frames.ts'
 import { createPump, type Pump } from '../stream/pump.ts'
 import { createStallWatch, type StallWatch } from '../stream/stall.ts'
-import { type ClientFrame, frameFromJson, idOf, jsonFromText } from './client-frame.ts'
+import { ackOf, type ClientFrame, frameFromJson, idOf, inputFromFrame, jsonFromText } from './client-frame.ts'
 import { closeWith } from './close.ts'
+import { FrameWriter } from './frame-writer.ts'
 import { checkBodySession, parsePayload, resumeOptions, sessionOf } from './payloads.ts'
+import type { SocketOptions } from './socket-options.ts'
 import { type Asker, markGreeted, type SocketSource, type Watching } from './source.ts'
-
-export interface SocketOptions {
-  readonly host: Host
-  readonly socket: WebSocket
-  readonly raw: Socket
-  readonly isBinary: boolean
-  /** Undefined until `protocol.auth` has come. */
-  readonly access: Access | undefined
-  readonly mayRaise: boolean
-  readonly remoteAddress: string | undefined
-  readonly clientId: string | undefined
-  /** What the URL asks to attach at once. */
-  readonly target: { readonly sessionId: string; readonly options: AttachOptions } | undefined
-}
 
 /** Tokenless loopback: how long a URL's session that `local` can't see waits for a `protocol.auth` that may raise it. */
 const RAISE_MS = 500
@@ -41,6 +28,7 @@ export class SocketSession implements Connection {
   readonly #raw: Socket
   readonly #options: SocketOptions
   readonly #sources = new Map<string, SocketSource>()
+  readonly #frames: FrameWriter
   readonly #pump: Pump<SocketSource>
   readonly #stall: StallWatch
   /** Whose role it is where there is no client id. */
@@ -56,16 +44,15 @@ export class SocketSession implements Connection {
   #stopAuthTimer: (() => void) | undefined
   #watching: Watching | undefined
   #stopCut: (() => void) | undefined
-  /** Frames are handled one after the other up to where the engine takes over. */
   /** What the next frame waits for. */
   #handling: Promise<void> | undefined
-  #corked = false
 
   constructor(options: SocketOptions) {
     this.#options = options
     this.#host = options.host
     this.#socket = options.socket
     this.#raw = options.raw
+    this.#frames = new FrameWriter(options.socket, options.raw)
     this.#access = options.access
     this.#connectionId = options.host.random.id()
     this.#stall = createStallWatch(options.raw, options.host.times.stallMs)
@@ -259,16 +246,8 @@ export class SocketSession implements Connection {
       throw new HoldfastError('invalid_request', 'header.session_id is missing: to which session does this go?', { field: 'header.session_id' })
     checkBodySession(frame.payload, sessionId)
     const clientId = this.#clientId(frame)
-    const result = await this.#host.engine.input(access.principal, sessionId, {
-      type: frame.type,
-      payload: frame.payload,
-      connectionId: this.#connectionId,
-      ...(frame.id === undefined ? {} : { id: frame.id }),
-      ...(clientId === undefined ? {} : { clientId }),
-      ...(frame.traceId === undefined ? {} : { traceId: frame.traceId }),
-    })
-    const extra = { ...(result.firstSeq === undefined ? {} : { first_seq: result.firstSeq }), ...(result.results ? { results: result.results } : {}) }
-    this.#control('protocol.ack', { id: frame.id ?? null, seq: result.seq, duplicate: result.duplicate, ...extra }, frame.id, sessionId)
+    const result = await this.#host.engine.input(access.principal, sessionId, inputFromFrame(frame, clientId, this.#connectionId))
+    this.#control('protocol.ack', ackOf(frame, result), frame.id, sessionId)
   }
 
   #clientId(frame: ClientFrame): string | undefined {
@@ -344,8 +323,14 @@ export class SocketSession implements Connection {
 
   #send(source: SocketSource, delivery: Delivery): boolean {
     if (this.#closed) return false
-    if (delivery.type === 'events')
-      return this.#write(this.#options.isBinary ? binaryFrames(delivery.chunk, this.#host.limits.frame_bytes) : jsonFrames(delivery.chunk))
+    if (delivery.type === 'events') {
+      const { chunk } = delivery
+      this.#sentMs = this.#host.clock.steadyMs()
+      const isOpen = this.#frames.write(this.#options.isBinary ? binaryFrames(chunk, this.#host.limits.frame_bytes) : jsonFrames(chunk))
+      // The system has it all: nothing looks at the chunk any more.
+      if (chunk.release && this.#raw.writableLength === 0) chunk.release()
+      return isOpen
+    }
     if (delivery.type === 'control') return this.#sendControl(source, delivery.message)
     this.#sources.delete(source.attachment.sessionId)
     markGreeted(source)
@@ -372,30 +357,16 @@ export class SocketSession implements Connection {
   }
 
   #control(type: string, payload: unknown, replyTo?: string, sessionId?: string): void {
-    this.#writeControl({
-      type,
-      header: { ...(sessionId === undefined ? {} : { session_id: sessionId }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) },
-      payload,
-    })
+    const header: { session_id?: string; reply_to?: string } = {}
+    if (sessionId !== undefined) header.session_id = sessionId
+    if (replyTo !== undefined) header.reply_to = replyTo
+    this.#writeControl({ type, header, payload })
   }
 
   #writeControl(message: Control): boolean {
-    // Acks of one group commit come in one turn, and leave in one write.
-    if (!this.#corked && !this.#closed) {
-      this.#corked = true
-      this.#raw.cork()
-      process.nextTick(() => {
-        this.#corked = false
-        this.#raw.uncork()
-      })
-    }
-    return this.#write(textFrame(encodeControl(message)))
-  }
-
-  #write(bytes: Buffer): boolean {
-    if (this.#closed || this.#socket.readyState !== this.#socket.OPEN) return false
+    if (this.#closed) return false
     this.#sentMs = this.#host.clock.steadyMs()
-    return this.#raw.write(bytes)
+    return this.#frames.control(message)
   }
 
   #refuse(error: HoldfastError): void {

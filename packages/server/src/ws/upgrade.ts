@@ -10,8 +10,12 @@ import { sendErrorAndClose } from '../http/send-error.ts'
 import type { Admission, Host } from '../host.ts'
 import { attachOptionsFromQuery, cursorFromQuery } from '../query.ts'
 import { closeWith } from './close.ts'
-import { SocketSession, type SocketOptions } from './socket.ts'
+import { SocketSession } from './socket.ts'
+import type { SocketOptions } from './socket-options.ts'
 import { SUBPROTOCOLS } from './subprotocols.ts'
+
+/** Not made inside a request's handler: whatever that knows would live as long as the socket. */
+const ignore = (): void => undefined
 
 export interface Upgrades {
   /** Takes an upgrade; a path with no socket behind it is accepted and closed with 4404. */
@@ -36,7 +40,7 @@ export function createUpgrades(host: Host): Upgrades {
   return {
     handle(request, socket, head) {
       // Node takes its own listener away before an upgrade: a reset would end the process.
-      socket.on('error', () => undefined)
+      socket.on('error', ignore)
       let url = new URL('http://localhost/')
       let admission: Admission | undefined
       let refusal: HoldfastError | undefined
@@ -52,7 +56,7 @@ export function createUpgrades(host: Host): Upgrades {
         return sendErrorAndClose(socket, refusal)
       }
       server.handleUpgrade(request, socket, head, webSocket => {
-        webSocket.on('error', () => undefined)
+        webSocket.on('error', ignore)
         try {
           if (refusal) throw refusal
           if (host.isDraining) throw new HoldfastError('draining', 'The server is stopping; reconnect in a moment.')
