@@ -1,3 +1,4 @@
+// Long: one server after the other, with real programs in real holders.
 import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

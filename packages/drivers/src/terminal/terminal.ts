@@ -1,4 +1,4 @@
-// One class, since all of it is the life of one program; what can be told apart lies beside it.
+// Long: all of it is the life of one program; what can be told apart lies beside it.
 import type { Clock, DriverCaller, DriverEvent, DriverHandle, DriverInput, DriverSeat, DriverSession, Folded, Logger } from '@holdfast/core'
 import { errorFrom, HoldfastError } from '@holdfast/protocol'
 import { connectHolder, type HolderConnection, type HolderLink, type HolderListener } from '../holder/index.ts'
