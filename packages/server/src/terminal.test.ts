@@ -1,9 +1,9 @@
 // Long: one server after the other, with real programs in real holders.
-import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { StoreError } from '@holdfast/core'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startTestServer, type TestServer, type TestServerOptions } from './testing/start-test-server.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -25,6 +25,13 @@ function isAlive(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** For servers that follow each other; gone after the last. */
+function keptFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-terminal-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
 }
 
 async function start(options?: TestServerOptions): Promise<TestServer> {
@@ -363,7 +370,7 @@ describe('terminals', () => {
   })
 
   it('[TERM-02] [TERM-04] [TERM-13] [fault 14] after a restart the program is the same, its writer too, what was typed before is known, and all that it printed is there', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-terminal-'))
+    const dataDir = keptFolder()
     const flags = { data_dir: dataDir }
     const first = await startTestServer({ flags })
     const made = await create(first, 'stty -echo; echo ready; while read line; do echo "got $line"; sleep 0.1; echo "later"; done', { session_id: 't' })
@@ -407,7 +414,7 @@ describe('terminals', () => {
   })
 
   it('[TERM-05] what a server started and never stored is ended by the next one', async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'holdfast-terminal-'))
+    const dataDir = keptFolder()
     const first = await startTestServer({ flags: { data_dir: dataDir } })
     const { pid } = (await create(first, 'echo ready; sleep 1000', { session_id: 't' })).body.session.terminal
     await first.stop()
