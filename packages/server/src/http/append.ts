@@ -3,6 +3,7 @@ import { errorFrom, HoldfastError, isId } from '@holdfast/protocol'
 import type { Access, Host } from '../host.ts'
 import { clientIdFromQuery } from '../query.ts'
 import { itemsFromBytes, readMessageBytes } from './body.ts'
+import { headerOf } from './header.ts'
 import { sendError } from './send-error.ts'
 
 export interface AppendRequest {
@@ -36,10 +37,7 @@ export async function answerAppend(host: Host, access: Access, { id, query, head
 
 /** The same on Node's own request and response: the call that reporters make most, without the Fetch objects in between. */
 export function serveAppend(host: Host, access: Access, request: IncomingMessage, response: ServerResponse, id: string, query: URLSearchParams): void {
-  const header = (name: string): string | undefined => {
-    const value = request.headers[name]
-    return Array.isArray(value) ? value.join(', ') : value
-  }
+  const header = (name: string): string | undefined => headerOf(request, name)
   answerAppend(host, access, { id, query, header, body: () => readMessageBytes(request, host.limits.body_bytes) }).then(
     text => {
       response.writeHead(201, { 'content-type': 'application/json', 'cache-control': 'no-store', 'content-length': Buffer.byteLength(text) })

@@ -2,10 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { HoldfastError } from '@holdfast/protocol'
 import type { Arrival } from '../host.ts'
+import { headerOf } from './header.ts'
 
 const SESSION_PATH = /^\/sessions\/([^/]+)/
-
-const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.join(', ') : value)
 
 /** The address that was asked for; its host says nothing. Throws `invalid_request`. */
 export function urlFromRequest(request: IncomingMessage): URL {
@@ -34,12 +33,7 @@ export function checkParameters(query: URLSearchParams): void {
 
 /** What the guard looks at, from a request as Node gives it. Duplicated Host, Origin or Authorization headers read as one that fits nothing. */
 export function arrivalFrom(request: IncomingMessage, url: URL, use: Arrival['use']): Arrival {
-  const { headers } = request
-  const all = request.headersDistinct
-  const single = (name: string): string | undefined => {
-    const values = all[name]
-    return values && values.length > 1 ? values.join(', ') : one(headers[name])
-  }
+  const single = (name: string): string | undefined => headerOf(request, name)
   return {
     method: request.method ?? 'GET',
     path: url.pathname,

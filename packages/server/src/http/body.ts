@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { deeperThan, HoldfastError, type Limits, MAX_DEPTH, parseLossless } from '@holdfast/protocol'
+import { headerOf } from './header.ts'
 
 /** What an input's envelope adds around an item: itself, its payload, a list. */
 export const ENVELOPE_DEPTH = 3
@@ -102,7 +103,7 @@ export function readMessageBytes(request: IncomingMessage, max: number): Promise
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = []
     let bytes = 0
-    if (Number(request.headers['content-length'] ?? 0) > max) return reject(tooLarge(max))
+    if (Number(headerOf(request, 'content-length') ?? 0) > max) return reject(tooLarge(max))
     request.on('data', (piece: Buffer) => {
       bytes += piece.byteLength
       if (bytes > max) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { headerOf } from './header.ts'
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 /** What a page may send besides what every page may. */
@@ -12,7 +13,7 @@ const PREFLIGHT_SECONDS = 600
 export function allowCrossOrigin(request: IncomingMessage, response: ServerResponse, allowedOrigins: readonly string[]): void {
   if (allowedOrigins.length === 0) return
   response.setHeader('vary', 'Origin')
-  const { origin } = request.headers
+  const origin = headerOf(request, 'origin')
   if (origin === undefined || !allowedOrigins.includes(origin)) return
   response.setHeader('access-control-allow-origin', origin)
   response.setHeader('access-control-expose-headers', ANSWER_HEADERS)

@@ -14,6 +14,7 @@ import { serveAppend } from './append.ts'
 import { arrivalFrom, checkParameters, urlFromRequest } from './arrival.ts'
 import { allowCrossOrigin, answerOptions } from './cross-origin.ts'
 import { createExchanges, type Exchanges } from './exchanges.ts'
+import { headerOf } from './header.ts'
 import { servePoll } from './poll.ts'
 import { sendError, sendErrorAndClose } from './send-error.ts'
 import { isStreamAnswer, sendStream } from './stream-answer.ts'
@@ -98,7 +99,7 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
     // A missing Host is refused by the guard, with a body.
     requireHostHeader: false,
     // Other upgrades (h2c) are offers that may be ignored.
-    shouldUpgradeCallback: request => request.headers.upgrade?.toLowerCase() === 'websocket',
+    shouldUpgradeCallback: request => headerOf(request, 'upgrade')?.toLowerCase() === 'websocket',
   }
   const server = tls ? createTlsServer({ ...options, cert: tls.cert, key: tls.key }) : createServer(options)
   server.on('request', (request, response) => exchanges.take(request, response))
@@ -127,7 +128,7 @@ function errorFromParser(code: string | undefined): HoldfastError {
 }
 
 const wantsStream = (request: IncomingMessage): boolean =>
-  request.method === 'GET' && (request.headers.accept ?? '').toLowerCase().includes('text/event-stream')
+  request.method === 'GET' && (headerOf(request, 'accept') ?? '').toLowerCase().includes('text/event-stream')
 
 const isPollPath = (path: string): boolean => path === '/feed/events' || EVENTS_PATH.test(path)
 

@@ -4,6 +4,7 @@ import type { Access, Host } from '../host.ts'
 import { attachOptionsFromQuery, cursorFromQuery, intFromQuery, modeFromQuery, waitFromQuery } from '../query.ts'
 import { type PageAnswer, pageBefore, pollPage } from '../stream/poll.ts'
 import { checkSessionId } from './append.ts'
+import { headerOf } from './header.ts'
 import { sendError } from './send-error.ts'
 
 /** `GET /sessions/{id}/events` and `GET /feed/events` as a poll: the page. Throws what the contract says. */
@@ -34,8 +35,7 @@ export function servePoll(
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const answer = async (): Promise<void> => {
-    const headerId = request.headers['x-session-id']
-    if (!isFeed) checkSessionId(sessionId, query, Array.isArray(headerId) ? headerId.join(', ') : headerId)
+    if (!isFeed) checkSessionId(sessionId, query, headerOf(request, 'x-session-id'))
     const page = await answerPoll(host, access, sessionId, query, gone.signal)
     if (response.destroyed) return page.release()
     response.once('close', page.release)

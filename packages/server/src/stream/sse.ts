@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { AttachOptions, Delivery } from '@holdfast/core'
 import { type Chunk, type Control, encodeControl, errorFrom, FEED_ID, formatCursor, HoldfastError, isId } from '@holdfast/protocol'
 import type { Access, Connection, Host } from '../host.ts'
+import { headerOf } from '../http/header.ts'
 import { sendError } from '../http/send-error.ts'
 import { attachOptionsFromQuery, cursorFromQuery, cursorFromText } from '../query.ts'
 import { ownSseFrames, sseFrames, withoutChunkSize } from './frames.ts'
@@ -60,8 +61,8 @@ export function refuseStream(response: ServerResponse, error: HoldfastError): vo
 }
 
 function singleOptions(request: IncomingMessage, query: URLSearchParams): AttachOptions {
-  const header = request.headers['last-event-id']
-  const last = cursorFromText(Array.isArray(header) ? header[0] : header, true)
+  const header = headerOf(request, 'last-event-id')
+  const last = cursorFromText(header, true)
   return attachOptionsFromQuery(query, last ?? cursorFromQuery(query, ['cursor', 'after']))
 }
 
