@@ -54,8 +54,8 @@ export function connectWs({ url, protocol, token, onFrame, onClose }: WsClientOp
         '',
       ].join('\r\n'),
     )
-    socket.on('data', data => {
-      let bytes = kept === undefined ? data : Buffer.concat([kept, data])
+    const onData = (data: Buffer): void => {
+      const bytes = kept === undefined ? data : Buffer.concat([kept, data])
       kept = undefined
       if (!isOpen) {
         const end = bytes.indexOf('\r\n\r\n')
@@ -68,15 +68,19 @@ export function connectWs({ url, protocol, token, onFrame, onClose }: WsClientOp
           return socket.destroy()
         }
         isOpen = true
-        bytes = bytes.subarray(end + 4)
+        kept = bytes.subarray(end + 4)
         resolve(client)
+        // What came along is handed over once the caller has the client.
+        setImmediate(() => onData(Buffer.alloc(0)))
+        return
       }
       const rest = eachFrame(bytes, (opcode, payload) => {
         if (opcode === 9) socket.write(PONG)
         onFrame(opcode, payload)
       })
       if (rest < bytes.length) kept = bytes.subarray(rest)
-    })
+    }
+    socket.on('data', onData)
   })
 }
 
