@@ -65,7 +65,8 @@ export function connectWs({ url, protocol, token, onFrame, onClose }: WsClientOp
         }
         if (!bytes.subarray(0, 12).equals(SWITCHING)) {
           reject(new Error(`${url}: ${bytes.subarray(0, 300).toString()}`))
-          return socket.destroy()
+          socket.destroy()
+          return
         }
         isOpen = true
         kept = bytes.subarray(end + 4)

@@ -27,6 +27,10 @@ export async function untilExecuted(
     else held.push(event)
   }
   let exitCode: number | null = null
+  let onExited = (): void => {}
+  const exited = new Promise<void>(resolve => {
+    onExited = resolve
+  })
   const program = start({
     onOutput(stream, bytes) {
       if (!executed) printed += bytes.toString('latin1')
@@ -34,6 +38,7 @@ export async function untilExecuted(
     },
     onExit(end) {
       exitCode = end.exitCode
+      onExited()
       if (!executed) program.finish(0)
       pass(() => events.onExit(end))
     },
@@ -51,6 +56,8 @@ export async function untilExecuted(
     look()
   })
   await Promise.race([ended, looked])
+  // The terminal may hang up before the exit is told.
+  if (FAILED.test(printed) && exitCode === null && !processes.executed(program.pid)) await exited
   const why = exitCode === 1 ? FAILED.exec(printed) : null
   if (why) throw new StartError('spawn_failed', why[1] ?? '')
   // The caller has the program first, then hears of it.
