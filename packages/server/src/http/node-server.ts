@@ -24,6 +24,9 @@ const EVENTS_PATH = /^\/sessions\/([^/]+)\/events$/
 /** Idle keep-alive connections are kept longer than proxies keep theirs, so that these never meet a closed one. */
 const KEEP_ALIVE_MS = 75_000
 
+/** A connection with more than this waiting is full: one turn of a reader that takes nothing, and no second one. */
+const FULL_BYTES = 16 * 1024
+
 /** Sockets only; asked by plain HTTP they say so. */
 const SOCKET_PATHS: ReadonlySet<string> = new Set(['/ws', '/compat/sessions/ws', '/compat/terminal/ws'])
 
@@ -96,6 +99,7 @@ export function createNodeServer({ host, app, allowOrigins, tls }: NodeServerOpt
   const options: ServerOptions = {
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
+    highWaterMark: FULL_BYTES,
     // A missing Host is refused by the guard, with a body.
     requireHostHeader: false,
     // Other upgrades (h2c) are offers that may be ignored.
