@@ -100,4 +100,40 @@ describe('a terminal from the command line', () => {
     await second.shows('code-7\n')
     await until('the end of the program', () => !isAlive(pid))
   }, 90_000)
+
+  it('[TERM-13] who only looks does not get the role, types nothing, and sees what the program draws; a full-screen program leaves the window as it was', async () => {
+    const dataDir = tempDir()
+    server = await startServer({ dataDir })
+    tmux = startTmux()
+    const env = { HOLDFAST_URL: server.url, HOLDFAST_DATA_DIR: dataDir }
+    const first = tmux.open(80, 24, env)
+    await first.shows('w1>')
+    first.type('ID=$(holdfast run --detach --name screen -- bash --norc --noprofile); echo id-$?\n')
+    await first.shows('id-0')
+    const [{ session_id: id } = { session_id: '' }] = (await ask<{ sessions: { session_id: string }[] }>('GET', '/sessions?kind=terminal')).sessions
+    ended.push(await pidOf(id))
+    first.type('holdfast attach $ID --read-only\n')
+    await first.shows(/^bash-.*[$#]$/)
+    first.type('touched\n')
+
+    const second = tmux.open(80, 24, env)
+    await second.shows('w2>')
+    second.type(`holdfast attach ${id}\n`)
+    await second.shows(/^bash-.*[$#]$/)
+    second.type("PS1='now: '; printf '\\033[?1049h\\033[?1000h\\033[?25l\\033[2J\\033[5;5HFULL-%s' $((6*7)); read\n")
+    await second.shows('FULL-42')
+    const seen = await first.shows('FULL-42')
+    expect(seen).not.toContain('touched')
+    first.keys('C-\\')
+    const back = await first.shows(/Detached; the program goes on[\s\S]*\nw1>/)
+    expect(back).not.toContain('FULL')
+    second.keys('C-\\')
+    await second.shows(/Detached; the program goes on[\s\S]*\nw2>/)
+    second.type(`holdfast kill ${id} --signal HUP; holdfast attach ${id}; echo code-$?\n`)
+    await second.shows(/ended by SIGHUP\.\ncode-129\n/)
+    second.type(
+      `holdfast export ${id} --format asciicast > s.cast && holdfast play s.cast --speed 100 && rm s.cast; holdfast play ${id} --speed 100; echo played-$?\n`,
+    )
+    await second.shows('played-0')
+  }, 60_000)
 })

@@ -32,7 +32,7 @@ export function startTmux(): Tmux {
     open(columns, rows, env) {
       const name = `w${++count}`
       const set = Object.entries({ ...env, PS1: `${name}> `, HISTFILE: '' }).flatMap(([key, value]) => ['-e', `${key}=${value}`])
-      tmux('new-session', '-d', '-s', name, '-x', String(columns), '-y', String(rows), ...set, 'bash', '--norc', '--noprofile')
+      tmux('new-session', '-d', '-c', folder, '-s', name, '-x', String(columns), '-y', String(rows), ...set, 'bash', '--norc', '--noprofile')
       tmux('send-keys', '-t', name, '-l', `holdfast() { ${process.execPath} ${BIN} "$@"; }; clear\n`)
       const screen = (): string => tmux('capture-pane', '-p', '-t', name).replace(/\s+$/, '')
       return {

@@ -4,6 +4,7 @@ import type { Io } from '../io.ts'
 import { beforeKey, type CtrlKey } from './keys.ts'
 import { createQuestionFilter } from './questions.ts'
 import { afterScreen, beforeScreen, statusRow } from './screen-reset.ts'
+import { spectatorOptions } from './spectator.ts'
 import type { Tty } from './tty.ts'
 
 export interface AttachSettings {
@@ -32,7 +33,7 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
   const { createClient, createTerminal } = await import('@holdfast/client')
   const client = createClient({
     url: api.url,
-    ...(api.token === undefined ? {} : { token: api.token }),
+    ...(api.token === undefined ? {} : settings.isReadOnly ? spectatorOptions(api, id) : { token: api.token }),
     clientId: settings.isReadOnly ? `${tty.clientId}:looks` : tty.clientId,
     store: null,
     policy: PATIENT,
