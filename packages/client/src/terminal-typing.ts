@@ -84,20 +84,20 @@ export function createTyping({ send, inputBytes, onRefused }: TypingOptions): Ty
     for (const resolve of idle.splice(0)) resolve()
   }
 
+  const refuse = (error: HoldfastError): Promise<void> => {
+    const answer = Promise.reject(error)
+    answer.catch(() => {})
+    onRefused(error)
+    return answer
+  }
+
   return {
     get waiting() {
       return waiting
     },
     write: bytes => {
       if (bytes.length === 0) return Promise.resolve()
-      if (waiting + bytes.length > MAX_WAITING)
-        return Promise.reject(
-          new HoldfastError('too_large', 'Too much that was typed waits for the program.', {
-            limit: 'input_waiting',
-            bytes: waiting + bytes.length,
-            max: MAX_WAITING,
-          }),
-        )
+      if (waiting + bytes.length > MAX_WAITING) return refuse(tooMuch(waiting + bytes.length))
       waiting += bytes.length
       const answer = new Promise<void>((resolve, reject) => {
         const write = { bytes: bytes.slice(), resolve, reject }
@@ -113,3 +113,6 @@ export function createTyping({ send, inputBytes, onRefused }: TypingOptions): Ty
     settled: () => (busy ? new Promise(resolve => idle.push(resolve)) : Promise.resolve()),
   }
 }
+
+const tooMuch = (bytes: number): HoldfastError =>
+  new HoldfastError('too_large', 'Too much that was typed waits for the program.', { limit: 'input_waiting', bytes, max: MAX_WAITING })

@@ -150,6 +150,15 @@ describe('a terminal', () => {
     expect(inputs('terminal.input').map(({ text }) => text)).toEqual(['a', '\u0003bc'])
   })
 
+  test('[TERM-16] more than can wait is refused as a whole, with its size, and nothing of it is typed', async () => {
+    const shown = show()
+    await live(shown)
+    await expect(shown.terminal.write(new Uint8Array(17 * 1024 * 1024))).rejects.toMatchObject({ code: 'too_large', details: { max: 16 * 1024 * 1024 } })
+    expect(shown.told.at(-1)).toBe('refused too_large')
+    await shown.terminal.write('a')
+    expect(typed().toString()).toBe('a')
+  })
+
   test('[TERM-13] a refusal is told once and takes what was typed behind it along; later keys go again', async () => {
     const shown = show()
     await live(shown)

@@ -38,7 +38,7 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
     store: null,
     policy: PATIENT,
   })
-  const filter = createQuestionFilter()
+  let filter = createQuestionFilter()
   const write = (text: string | Uint8Array): Promise<void> => io.outBytes(typeof text === 'string' ? Buffer.from(text) : text)
   let end: (how: AttachEnd) => void = () => undefined
   const ended = new Promise<AttachEnd>(resolve => {
@@ -91,6 +91,7 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
     resumeMode: () => (isCovered ? 'snapshot' : 'auto'),
     onOutput: bytes => write(filter(bytes)),
     onSnapshot: async state => {
+      filter = createQuestionFilter()
       await write(beforeScreen(tty.rows, isFirst))
       await write(filter(Buffer.from(state.screen)))
       isFirst = false
@@ -116,10 +117,11 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
     },
   })
 
+  const stop = (): void => end({ type: 'detached', unsentBytes: terminal.waitingBytes })
   const leave = async (rest: Uint8Array): Promise<void> => {
     if (!settings.isReadOnly && rest.length > 0) void terminal.write(rest)
     if (terminal.isLive) await Promise.race([terminal.settled(), new Promise(resolve => setTimeout(resolve, LAST_KEYS_MS).unref())])
-    end({ type: 'detached' })
+    stop()
   }
   const restoreRaw = tty.raw(typed => {
     const rest = beforeKey(typed, settings.detachKey)
@@ -129,7 +131,11 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
   const onSize = (): void => {
     if (!settings.isReadOnly) terminal.resize(tty.columns, tty.rows)
   }
-  if (settings.replays) await write(beforeScreen(tty.rows, isFirst))
+  if (settings.replays) {
+    // Nothing has come yet: the connection is opened in a later turn.
+    io.out(beforeScreen(tty.rows, isFirst))
+    isFirst = false
+  }
   onSize()
   const stopResize = tty.onResize(onSize)
   const putBack = (): void => {
@@ -137,7 +143,6 @@ export async function attachSession(api: Api, id: string, settings: AttachSettin
     tty.writeNow(afterScreen())
   }
   const stopEnd = tty.onProcessEnd(putBack)
-  const stop = (): void => end({ type: 'detached' })
   io.signal.addEventListener('abort', stop, { once: true })
   try {
     return await ended

@@ -24,6 +24,7 @@ export async function attachHere(api: Api, id: string, settings: AttachSettings,
     io.err(`[holdfast] ${exitText(end.exit)}\n`)
     throw new ExitError(exitCodeOf(end.exit))
   }
+  if (end.unsentBytes > 0) io.err(`[holdfast] The last ${end.unsentBytes} bytes that you typed may not have reached the program.\n`)
   io.err(`[holdfast] Detached; the program goes on. Come back with:\n  ${comeBack(id, options)}\n`)
 }
 
