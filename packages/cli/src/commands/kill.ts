@@ -29,6 +29,8 @@ export function registerKill(program: Command, io: Io): void {
               'busy',
               `Another window types in "${id}", or did half a minute ago. Take over with "holdfast attach ${id} --take", or end it with "holdfast end ${id}".`,
             )
+          if (error instanceof HoldfastError && error.code === 'session_ended')
+            throw new HoldfastError('session_ended', `The program of "${id}" has ended already.`)
           throw error
         })
         io.out(options.json ? jsonLine(answer.body) : `Sent ${signal} to ${id}.\n`)

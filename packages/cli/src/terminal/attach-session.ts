@@ -16,7 +16,8 @@ export interface AttachSettings {
 }
 
 export type AttachEnd =
-  | { readonly type: 'detached' }
+  /** `unsentBytes`: typed, and not known to have reached the program. */
+  | { readonly type: 'detached'; readonly unsentBytes: number }
   | { readonly type: 'exited'; readonly exit: TerminalExit }
   | { readonly type: 'failed'; readonly error: Error }
 
