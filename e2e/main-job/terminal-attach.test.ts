@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { freePort, type ServerProcess, startServer, tempDir, until } from '../lib/process.ts'
-import { startTmux, type Tmux } from './tmux.ts'
+import { hasTmux, startTmux, type Tmux } from './tmux.ts'
 
 let server: ServerProcess | undefined
 let tmux: Tmux | undefined
@@ -41,7 +41,7 @@ const sizeOf = async (id: string): Promise<string> => {
   return `${cols}x${rows}`
 }
 
-describe('a terminal from the command line', () => {
+describe.skipIf(!hasTmux('terminals from the command line'))('a terminal from the command line', () => {
   it('[TERM-01] [TERM-03] [TERM-04] [TERM-12] [TERM-13] run, kill -9 of the server, attach from a second window, detach: one program all along', async () => {
     const dataDir = tempDir()
     const port = await freePort()

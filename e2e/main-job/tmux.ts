@@ -2,6 +2,13 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { BIN, tempDir, until } from '../lib/process.ts'
 
+/** Whether there is a tmux here; says so where there is none. */
+export function hasTmux(untested: string): boolean {
+  const isThere = spawnSync('tmux', ['-V']).status === 0
+  if (!isThere) process.stderr.write(`\n!!! NOT TESTED: ${untested}. There is no tmux here.\n\n`)
+  return isThere
+}
+
 /** One window of a tmux of the test's own. */
 export interface Pane {
   /** Types; names of keys as tmux knows them, `C-\\` for example. */
