@@ -16,7 +16,7 @@ export interface TerminalScreen {
 
 /** What is known of a terminal besides its output; a new object with every change. */
 export interface TerminalView {
-  /** May this client type? Undefined before the first hello. */
+  /** May this client type? Undefined until the server has told, which it does not over long-poll. */
   readonly role: 'writer' | 'viewer' | undefined
   readonly cols: number | undefined
   readonly rows: number | undefined
@@ -45,7 +45,8 @@ export function viewAfterHello(view: TerminalView, hello: Hello): TerminalView {
   const { terminal } = hello.session as SessionOfTerminal
   return {
     ...view,
-    role: hello.role ?? undefined,
+    // Long-poll has no hello of the server's: what was known goes on.
+    role: hello.role ?? view.role,
     cols: view.cols ?? terminal?.cols,
     rows: view.rows ?? terminal?.rows,
     incarnation: view.incarnation ?? terminal?.incarnation,

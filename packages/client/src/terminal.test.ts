@@ -180,6 +180,8 @@ describe('a terminal', () => {
     const shown = show({ clock })
     await live(shown)
     expect(shown.terminal.view.role, 'hello tells it; a change of before does not').toBeUndefined()
+    writer('somebody')
+    await until(() => shown.terminal.view.role === 'viewer', 'another writer')
     shown.terminal.resize(100, 30)
     clock.advance(1000)
     expect(inputs('terminal.resize')).toEqual([])

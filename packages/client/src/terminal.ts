@@ -63,7 +63,7 @@ export interface Terminal {
   write(data: Uint8Array | string): Promise<void>
   /** Resolves once all that was typed was taken or refused. */
   settled(): Promise<void>
-  /** The size of this client's window; sent, debounced, while it is the writer, and when it becomes one. */
+  /** The size of this client's window; sent, debounced, unless somebody else is the writer, and when this client becomes it. */
   resize(cols: number, rows: number): void
   takeWriter(): Promise<Ack>
   signal(name: string): Promise<Ack>
@@ -110,7 +110,7 @@ export function createTerminal(client: Pick<Client, 'attach' | 'clientId' | 'ses
   }
   const sendSize = async (): Promise<void> => {
     const size = wanted
-    if (!size || resizing || closed || view.role !== 'writer' || handle.state.phase !== 'live' || view.exited) return
+    if (!size || resizing || closed || view.role === 'viewer' || handle.state.phase !== 'live' || view.exited) return
     if (size.cols === view.cols && size.rows === view.rows) return
     resizing = true
     // A refusal means another writer or no program: whoever comes next sends its own size.
