@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { processTty, type Tty } from './terminal/tty.ts'
 
 /** Where a command reads and writes; tests give their own. */
 export interface Io {
@@ -14,6 +15,8 @@ export interface Io {
   readonly columns: number | undefined
   /** Chunks of standard input; undefined where a person types there. */
   readonly stdin: AsyncIterable<Uint8Array> | undefined
+  /** Where a person sits at both ends; undefined where either is a pipe or a file. */
+  readonly tty?: Tty | undefined
   /** Aborted by Ctrl-C and SIGTERM: whatever waits, ends. */
   readonly signal: AbortSignal
 }
@@ -41,6 +44,7 @@ export function processIo(): Io {
     errIsTerminal: process.stderr.isTTY === true,
     columns: process.stdout.isTTY ? process.stdout.columns : undefined,
     stdin: process.stdin.isTTY ? undefined : process.stdin,
+    tty: processTty(),
     signal: abort.signal,
   }
 }

@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { registerAttach } from './commands/attach.ts'
 import { registerBackup } from './commands/backup.ts'
 import { registerConfig } from './commands/config.ts'
 import { registerCreate } from './commands/create.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerExport } from './commands/export.ts'
 import { registerHook } from './commands/hook.ts'
+import { registerKill } from './commands/kill.ts'
 import { registerLs } from './commands/ls.ts'
+import { registerPlay } from './commands/play.ts'
 import { registerPost } from './commands/post.ts'
+import { registerRun } from './commands/run.ts'
 import { registerServe } from './commands/serve.ts'
 import { registerSession } from './commands/session.ts'
 import { registerTail } from './commands/tail.ts'
@@ -25,6 +29,7 @@ A first minute:
   holdfast create --name "Nightly build" --id build   a run that other programs report to
   holdfast post build --role assistant --text "All green."
   holdfast tail build                                 watch it; Ctrl-C ends the watching, not the run
+  holdfast run -- bash                                a shell that outlives this window; Ctrl-\\ leaves it
   holdfast hook install --user                        let Claude Code report every session
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 data folder in use, 4 data damaged.
@@ -41,6 +46,10 @@ export function createProgram(io: Io): Command {
     .showSuggestionAfterError()
   const registers = [
     registerServe,
+    registerRun,
+    registerAttach,
+    registerKill,
+    registerPlay,
     registerLs,
     registerTail,
     registerCreate,

@@ -29,6 +29,7 @@ export interface AttachmentState {
 export interface AttachmentOptions {
   readonly sessionId: string
   readonly mode: Mode
+  readonly resumeMode: (() => Mode | undefined) | undefined
   readonly cursor: Cursor | undefined
   readonly windowBytes: number | undefined
   readonly manualCredit: boolean
@@ -81,6 +82,7 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
   let refusals = 0
   let failure: Failure | undefined
   let closed = false
+  let hasCaughtUp = false
   let doubtedHead = 0
   let unsaved = 0
   let cancelWait: (() => void) | undefined
@@ -168,6 +170,7 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
     stopWaiting()
     if (!connection?.channel || failure || closed) return
     const messageId = random.id()
+    if (hasCaughtUp) reader = { ...reader, mode: options.resumeMode?.() ?? reader.mode }
     reader = readerRequested(reader, messageId)
     meter?.reset()
     cancelAnswer = clock.after(policy.connectMs, () => {
@@ -233,7 +236,10 @@ export function createAttachment(options: AttachmentOptions): AttachmentCore {
       cancelAnswer?.()
       cancelAnswer = undefined
     }
-    if (first.type === 'caught_up') refusals = 0
+    if (first.type === 'caught_up') {
+      refusals = 0
+      hasCaughtUp = true
+    }
     if (next.safe.seq > before.safe.seq || first.type === 'caught_up') {
       const stalled = stuck > 0
       stuck = 0

@@ -18,6 +18,8 @@ export interface ReadOptions {
   /** Where to begin, exclusive: `<epoch>.<seq>`, a seq, or 0 for the start. Without it, where this client last was. */
   readonly cursor?: string | number
   readonly mode?: Mode
+  /** Asked at every attach after the first that caught up: how to read on, where that is to be another mode than it would be by itself. */
+  readonly resumeMode?: () => Mode | undefined
   /** Bytes of events that the server may send ahead of what was applied (WebSocket). */
   readonly windowBytes?: number
   /** `manual`: only `handle.credit()` tells the server that events were applied. */

@@ -64,6 +64,7 @@ export function openAttachment(ports: AttachmentPorts, sessionId: string, option
     const core = createAttachment({
       sessionId,
       mode: options.mode ?? 'replay',
+      resumeMode: options.resumeMode,
       cursor: parseCursor(options.cursor ?? kept ?? undefined),
       windowBytes: options.windowBytes,
       manualCredit: options.credit === 'manual',
