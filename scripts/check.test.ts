@@ -135,11 +135,11 @@ test('[SEQ-12] a source that makes an event past the stamping place is found', (
   const code = "import { encodeEvent } from '@holdfast/protocol'\nexport const x = encodeEvent(draft, 's', 1, at)\n"
   const root = tree({
     'packages/server/src/a.ts': code,
-    'packages/core/src/writer.ts': code,
+    'packages/core/src/plan.ts': code,
     'packages/core/src/a.test.ts': code,
     'packages/testkit/src/b.ts': code,
   })
-  expect(stampProblems(root)).toEqual(['packages/server/src/a.ts: makes an event by itself; only packages/core/src/writer.ts may'])
+  expect(stampProblems(root)).toEqual(['packages/server/src/a.ts: makes an event by itself; only packages/core/src/plan.ts may'])
 })
 
 test('the ids of test titles are read in all their forms', () => {
