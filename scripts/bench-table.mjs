@@ -12,13 +12,16 @@ const END = '<!-- /bench -->'
 /** What the README shows, by case and metric. */
 const SHOWN = [
   ['append-64', 'HTTP'],
-  ['append-batch', 'HTTP'],
+  ['append-64', 'WebSocket'],
+  ['append-batch', '50 a post'],
   ['catch-up', 'WebSocket, binary, 100 MB'],
   ['catch-up', 'SSE, 100 MB'],
   ['catch-up', 'poll, 100 MB'],
-  ['resume', '100 MB'],
+  ['resume', 'p50 behind 100 MB'],
   ['fan-out', 'WebSocket, 500 readers, 1 in flight'],
-  ['fan-out-paced', 'p99'],
+  ['fan-out-paced', '500 readers, append to receive, p99'],
+  ['memory', 'idle WebSocket'],
+  ['memory', 'restart after kill -9'],
   ['storm', '1000'],
 ]
 
