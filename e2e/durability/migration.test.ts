@@ -16,7 +16,9 @@ const COUNT = 40
 /** Takes a stopped server's database back to its first schema, as an older program left it: the counts that came later are not there. */
 function makeOld(dataDir: string): void {
   const db = new DatabaseSync(join(dataDir, 'holdfast.db'), { defensive: false })
-  db.exec(`DROP TABLE owners; DROP TABLE journal; DELETE FROM meta WHERE key IN ('sessions', 'log_bytes'); PRAGMA user_version = 1; PRAGMA journal_mode = DELETE`)
+  db.exec(
+    `DROP TABLE owners; DROP TABLE journal; DELETE FROM meta WHERE key IN ('sessions', 'log_bytes'); PRAGMA user_version = 1; PRAGMA journal_mode = DELETE`,
+  )
   db.close()
 }
 
